@@ -1,0 +1,137 @@
+"""The tables and what they promise, read from `schemas/*.toml`: the only place that declares them."""
+
+from __future__ import annotations
+
+import csv
+import tomllib
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its type, unit and meaning, and the rule its values keep."""
+
+    name: str
+    type: str
+    doc: str
+    unit: str | None = None
+    null: bool = True
+    check: str | None = None
+    encoding: str | None = None
+    values: tuple[str, ...] = ()
+
+    @property
+    def rule(self) -> str | None:
+        """The SQL condition that every value that is not NULL keeps."""
+        if self.values:
+            return f"{self.name} IN ({', '.join(repr(value) for value in self.values)})"
+        return self.check
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One table or view."""
+
+    name: str
+    stage: str
+    doc: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    view: bool = False
+    reads: tuple[str, ...] = ()
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of the table's files."""
+        import pyarrow as pa
+
+        def arrow(name: str) -> pa.DataType:
+            if name.startswith("list<"):
+                return pa.list_(arrow(name[5:-1]))
+            return pa.type_for_alias(name)
+
+        return pa.schema(
+            [pa.field(column.name, arrow(column.type), column.null) for column in self.columns]
+        )
+
+    @property
+    def delta(self) -> list[str]:
+        """The columns that are stored as differences: ids, times and sizes."""
+        return [column.name for column in self.columns if column.encoding == "delta"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What is known of a published dataset; a name of the user's own has only a tool."""
+
+    name: str
+    tool: str
+    title: str | None = None
+    archive: str | None = None
+    homepage: str | None = None
+    licence: str | None = None
+    citation: str | None = None
+
+
+def _folder() -> Traversable:
+    """The folder `schemas`: inside the package when installed, at the top of a checkout."""
+    packed = files("abpipe") / "schemas"
+    return packed if packed.is_dir() else Path(__file__).parents[2] / "schemas"
+
+
+@cache
+def contracts() -> dict[str, Contract]:
+    """All tables and views by name, views after the tables they read."""
+    found = [
+        _contract(entry.name.removesuffix(".toml"), tomllib.loads(entry.read_text("utf-8")))
+        for entry in _folder().iterdir()
+        if entry.name.endswith(".toml")
+    ]
+    return {c.name: c for c in sorted(found, key=lambda c: (c.view, c.name))}
+
+
+def _contract(name: str, toml: dict[str, Any]) -> Contract:
+    columns = tuple(
+        Column(column, **{k: tuple(v) if isinstance(v, list) else v for k, v in promise.items()})
+        for column, promise in toml.pop("columns").items()
+    )
+    lists = {k: tuple(v) if isinstance(v, list) else v for k, v in toml.items()}
+    return Contract(name, columns=columns, **lists)
+
+
+@cache
+def raw_tables() -> tuple[str, ...]:
+    """The names of the tables that ingest fills."""
+    return tuple(c.name for c in contracts().values() if c.stage == "events" and not c.view)
+
+
+def dataset(name: str, tool: str) -> Dataset:
+    """The published dataset of that name, else a bare one with the tool."""
+    toml = _folder() / "datasets" / f"{name}.toml"
+    if toml.is_file():
+        return Dataset(name, **tomllib.loads(toml.read_text("utf-8")))
+    return Dataset(name, tool)
+
+
+@cache
+def classes(tool: str) -> tuple[dict[str, Any], ...]:
+    """The rows of the table `classes` for one tool, in the fixed order."""
+    text = (_folder() / "classes" / f"{tool}.csv").read_text("utf-8")
+    return tuple(
+        {
+            "class_id": row["class_id"],
+            "class_index": index,
+            "category_id": int(row["category_id"]) if row["category_id"] else None,
+            "name": row["name"],
+        }
+        for index, row in enumerate(csv.DictReader(text.splitlines()))
+    )

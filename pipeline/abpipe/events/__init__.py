@@ -1,0 +1,1 @@
+"""Events: records become rows of the raw tables, or rejects that say why not."""

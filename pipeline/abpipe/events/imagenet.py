@@ -1,0 +1,525 @@
+"""ImageNet-AB, a block of files at a time: the fast path, which NumPy walks line by line.
+
+Files that look exactly as published (one element a line, two spaces a level, elements in their
+alphabetical order) are read here, all files of a block at once. Any other file goes to
+`imagenet_strict`, which defines what a file means; tests and a fuzzer hold the two together.
+
+A file is accepted when (1) the first eight bytes of its lines follow the order that `_FLOW` allows,
+(2) every line belongs to one segment below, and the counts of the segments explain all lines of the
+file, and (3) each line of a segment is its opening tag, a value and its closing tag to the last
+byte, the values being plain digits, plain decimals or plain ASCII.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from abpipe.events import imagenet_strict
+from abpipe.events.lines import (
+    Bools,
+    Bytes,
+    Ints,
+    Segment,
+    decimals,
+    either,
+    integers,
+    ranges,
+    strings,
+)
+from abpipe.events.rows import Batch, Extra, Rows, schema
+from abpipe.raw.block import XmlBlock
+
+#: The parts of a file. The last three are empty lists, spelled as an empty element.
+_SEGMENTS = {
+    "head": Segment(
+        "<annotation>",
+        "  <folder>%s</folder>",
+        "  <filename>%s</filename>",
+        "  <source>",
+        f"    <database>{imagenet_strict.DATABASE}</database>",
+        "  </source>",
+        "  <size>",
+        "    <width>%d</width>",
+        "    <height>%d</height>",
+        "    <depth>%d</depth>",
+        "  </size>",
+        "  <segmented>%d</segmented>",
+    ),
+    "object": Segment(
+        "  <object>",
+        "    <name>%s</name>",
+        "    <pose>%s</pose>",
+        "    <truncated>%d</truncated>",
+        "    <difficult>%d</difficult>",
+        "    <bndbox>",
+        "      <xmin>%d</xmin>",
+        "      <ymin>%d</ymin>",
+        "      <xmax>%d</xmax>",
+        "      <ymax>%d</ymax>",
+        "    </bndbox>",
+        "  </object>",
+    ),
+    "task": Segment(
+        "  <metadata>",
+        "    <assignment_id>%s</assignment_id>",
+        "    <estimateTime>%d</estimateTime>",
+        "    <hit_id>%s</hit_id>",
+        "    <hit_submit_time>%d</hit_submit_time>",
+        "    <hoveredCount>%d</hoveredCount>",
+    ),
+    "hoveredRecord": Segment(
+        "    <hoveredRecord>",
+        "      <action>%enter|leave</action>",
+        "      <time>%d</time>",
+        "    </hoveredRecord>",
+    ),
+    "place": Segment(
+        "    <imageHeight>%d</imageHeight>",
+        "    <imageID>%s</imageID>",
+        "    <imagePosition>",
+        "      <x>%d</x>",
+        "      <y>%d</y>",
+        "    </imagePosition>",
+        "    <imageWidth>%d</imageWidth>",
+        "    <image_idx>%d</image_idx>",
+        "    <imagenet_hit_id>%s</imagenet_hit_id>",
+    ),
+    "mouseTracking": Segment(
+        "    <mouseTracking>",
+        "      <time>%d</time>",
+        "      <x>%f</x>",
+        "      <y>%f</y>",
+        "    </mouseTracking>",
+    ),
+    "state": Segment(
+        "    <originalImageHeight>%d</originalImageHeight>",
+        "    <originalImageWidth>%d</originalImageWidth>",
+        "    <page_idx>%d</page_idx>",
+        "    <selected>%True|False</selected>",
+        "    <selectedCount>%d</selectedCount>",
+    ),
+    "selectedRecord": Segment(
+        "    <selectedRecord>",
+        "      <time>%d</time>",
+        "      <x>%f</x>",
+        "      <y>%f</y>",
+        "    </selectedRecord>",
+    ),
+    "worker": Segment("    <worker_id>%s</worker_id>", "  </metadata>"),
+    "tail": Segment("</annotation>"),
+    "no hoveredRecord": Segment("    <hoveredRecord/>"),
+    "no mouseTracking": Segment("    <mouseTracking/>"),
+    "no selectedRecord": Segment("    <selectedRecord/>"),
+}
+_LISTS = tuple(imagenet_strict.LISTS)
+_INTS = ("head", "object", "task", "hoveredRecord", "place", "mouseTracking", "state", "selectedRecord")
+_STRINGS = ("head", "object", "task", "place", "worker")
+_WORDS = {"hoveredRecord": "enter|leave", "state": "True|False"}
+_KINDS = pa.array(["enter", "leave", "move", "click"])
+#: The column `extra`, by which of the three lists are spelled as an empty element.
+_SPELLED_EMPTY = pa.array(
+    [
+        Extra(empty=[f"/{name}" for i, name in enumerate(_LISTS) if bits >> i & 1]).json()
+        for bits in range(8)
+    ]
+)
+
+#: Reads values between two places: the values, and which are plain enough to be sure.
+Read: TypeAlias = Callable[[Bytes, Ints, Ints], tuple[Any, Bools]]
+
+#: Which line may follow which, by the first eight bytes: alternatives are separated by blanks.
+_FLOW = """
+<annotat:  <folde:  <filen:  <sourc:    <dat:  </sour:  <size>:    <wid:    <hei:    <dep
+    <dep:  </size:  <segme
+  <segme|  </obje|  </meta:  <objec|  <metad|</annota
+  <objec:    <nam:    <pos:    <tru:    <dif:    <bnd:      <x:      <y:      <x
+      <y:    </bn:  </obje
+  <metad:    <ass:    <est:    <hit:    <hit:    <hov
+    <hit:    <hov
+    <hov:    <hov|    <ima|      <a
+      <a:      <t:    </ho:    <hov|    <ima
+    <ima:    <ima|      <x|    <mou|    <ori
+      <y:    </im|    </mo|    </se
+    </im:    <ima
+    <mou:      <t|    <ori
+      <t:      <x
+    </mo:    <mou|    <ori
+    <ori:    <ori|    <pag
+    <pag:    <sel
+    <sel:    <sel|      <t|    <wor
+    </se:    <sel|    <wor
+    <wor:  </meta
+</annota:<annotat
+"""
+
+
+@dataclass(frozen=True)
+class _Codes:
+    """A number for each kind of line, found from its first eight bytes by a perfect hash."""
+
+    names: dict[str, int]
+    factor: np.uint64
+    keys: npt.NDArray[np.uint64]
+    codes: npt.NDArray[np.uint8]
+    allowed: Bools
+
+    def of(self, words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
+        """The code of each line; 0 where its first eight bytes are unknown."""
+        slot = ((words * self.factor) >> np.uint64(55)).astype(np.intp)
+        codes: npt.NDArray[np.uint8] = self.codes[slot]
+        codes *= self.keys[slot] == words
+        return codes
+
+
+def _compile(flow: str) -> _Codes:
+    steps = [
+        [choice.split("|") for choice in line.split(":")] for line in flow.strip("\n").split("\n")
+    ]
+    names = {n: i for i, n in enumerate(dict.fromkeys(n for s in steps for c in s for n in c), 1)}
+    allowed = np.zeros((len(names) + 1, len(names) + 1), bool)
+    for step in steps:
+        for before, after in zip(step, step[1:], strict=False):
+            allowed[np.ix_([names[n] for n in before], [names[n] for n in after])] = True
+    keys = np.array([np.frombuffer(n.encode(), "<u8")[0] for n in names])
+    random = np.random.default_rng(0)
+    while True:  # about thirty tries for so many keys in 512 slots
+        factor = random.integers(1 << 63, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+        slots = (keys * factor) >> np.uint64(55)
+        if len(set(slots.tolist())) == len(keys):
+            break
+    table_keys, table_codes = np.zeros(512, np.uint64), np.zeros(512, np.uint8)
+    table_keys[slots], table_codes[slots] = keys, list(names.values())
+    return _Codes(names, factor, table_keys, table_codes, allowed.ravel())
+
+
+_CODES = _compile(_FLOW)
+_N_CODES = len(_CODES.names) + 1
+
+
+def parse(block: XmlBlock) -> Batch:
+    """The rows of a block of files, in the order of the files."""
+    scan = _Scan(block)
+    tables, files = scan.tables()
+    odd = np.flatnonzero(~scan.good)
+    n = tables["annotations"].num_rows
+    counts = Counter({"members.ok": int(scan.good.sum()), "records.total": n})
+    batch = Batch(tables, counts)
+    return _with_odd_files(block, batch, files, odd) if len(odd) else batch
+
+
+def _with_odd_files(block: XmlBlock, fast: Batch, files: dict[str, Ints], odd: Ints) -> Batch:
+    """Read the odd files strictly, and put their rows where they belong."""
+    rows = Rows()
+    odd_files: dict[str, list[int]] = {name: [] for name in files}
+    for i in odd.tolist():
+        data = bytes(block.buffer.view[block.starts[i] : block.ends[i]])
+        imagenet_strict.parse_file(data, block.members[i], rows)
+        for name, numbers in odd_files.items():
+            numbers += [i] * (len(rows.tables[name]) - len(numbers))
+    strict = rows.batch()
+    order = {
+        name: np.argsort(np.concatenate([files[name], odd_files[name]]), kind="stable")
+        for name in files
+    }
+    place = np.empty(len(order["annotations"]), np.int64)
+    place[order["annotations"]] = np.arange(len(place))
+    ids = np.concatenate(
+        [
+            fast.tables["events"]["annotation_id"].to_numpy(),
+            strict.tables["events"]["annotation_id"].to_numpy() + fast.n_annotations,
+        ]
+    )
+    new_ids = {"annotations": np.arange(len(place)), "events": place[ids][order["events"]]}
+    tables = {"rejects": strict.tables["rejects"]}
+    for name, taken in order.items():
+        both = [fast.tables[name], strict.tables[name]]
+        tables[name] = pa.concat_tables(both, promote_options="default").take(pa.array(taken))
+        if name in new_ids:
+            at = tables[name].schema.get_field_index("annotation_id")
+            tables[name] = tables[name].set_column(at, "annotation_id", pa.array(new_ids[name]))
+    return Batch(tables, fast.counts + strict.counts)
+
+
+class _Scan:
+    """One pass over a block: finds the lines, accepts files, reads their values."""
+
+    def __init__(self, block: XmlBlock) -> None:
+        self.block = block
+        self.text = Bytes(block.buffer.view)
+        self.good = np.ones(len(block.members), bool)
+        self._find_lines()
+        self._check_flow()
+        self._find_segments()
+        for name, segment in _SEGMENTS.items():
+            self._drop(name, segment.matches(self.text, self.begin, self.newline, self.at[name]))
+        self._keep_good()
+        self._read_values()
+
+    def _find_lines(self) -> None:
+        """Where the lines of the files begin and end, leaving out what is between the files."""
+        starts, ends = self.block.starts, self.block.ends
+        newline = np.flatnonzero(self.text.data[: ends[-1]] == ord("\n"))
+        first, last = np.searchsorted(newline, starts), np.searchsorted(newline, ends)
+        self.n_lines = last - first
+        if self.n_lines.sum() != len(newline):
+            newline = newline[ranges(first, self.n_lines)]
+        self.last = np.cumsum(self.n_lines)
+        self.first = self.last - self.n_lines
+        self.newline, self.begin = newline, np.empty_like(newline)
+        self.begin[1:] = newline[:-1] + 1
+        self.full = np.flatnonzero(self.n_lines)
+        self.begin[self.first[self.full]] = starts[self.full]
+
+    def _check_flow(self) -> None:
+        self.code = code = _CODES.of(self.text.words[self.begin])
+        step = code[:-1].astype(np.uint16) * _N_CODES + code[1:]
+        self.good[self._file_of(np.flatnonzero(~_CODES.allowed[step]) + 1)] = False
+        first, last = self.first[self.full], self.last[self.full] - 1
+        whole = code[first] == _CODES.names["<annotat"]
+        whole &= code[last] == _CODES.names["</annota"]
+        whole &= self.newline[last] == self.block.ends[self.full] - 1
+        self.good[self.full] &= whole
+        self.good[self.n_lines == 0] = False
+        for i in np.flatnonzero(~self.good):
+            code[self.first[i] : self.last[i]] = 0
+
+    def _find_segments(self) -> None:
+        """The first line of each segment; together they must explain every line of a file."""
+        self.at = {
+            "head": self.first[self.good],
+            "tail": self.last[self.good] - 1,
+            "object": self._lines("  <objec"),
+            "task": self._lines("  <metad"),
+            "place": self._lines("    </im") - 5,
+            "state": self._lines("    <pag") - 2,
+            "worker": self._lines("    <wor"),
+        }
+        for name, inner in zip(_LISTS, ("      <a", "      <t", "      <t"), strict=True):
+            lines = self._lines(f"    <{name[:3]}")
+            items = self.code[lines + 1] == _CODES.names[inner]
+            empty = self.text.data[self.newline[lines] - 2] == ord("/")
+            self.at[name], self.at[f"no {name}"] = lines[items], lines[empty]
+        explained = sum(self._count(self.at[name]) * s.n_lines for name, s in _SEGMENTS.items())
+        self.good &= explained == self.n_lines
+        for name in ("place", "state", "worker"):
+            self.good &= self._count(self.at[name]) == self._count(self.at["task"])
+    def _lines(self, prefix: str) -> Ints:
+        return np.flatnonzero(self.code == _CODES.names[prefix])
+
+    def _count(self, at: Ints) -> Ints:
+        """How many of these lines each file has."""
+        return np.searchsorted(at, self.last) - np.searchsorted(at, self.first)
+
+    def _file_of(self, lines: Ints) -> Ints:
+        return np.searchsorted(self.last, lines, side="right")
+
+    def _drop(self, name: str, ok: Bools) -> None:
+        """Leave the files whose segments are not in order to the strict parser."""
+        self.good[self._file_of(self.at[name][~ok])] = False
+
+    def _keep_good(self) -> None:
+        """Forget the segments of the files that the strict parser will read."""
+        if not self.good.all():
+            for name, at in self.at.items():
+                self.at[name] = at[self.good[self._file_of(at)]]
+
+    def _read_values(self) -> None:
+        """Read all values; forget those of files in which any value is not plain."""
+        self.int = {name: self._read(name, "d", integers) for name in _INTS}
+        self.float = {name: self._read(name, "f", decimals) for name in _LISTS[1:]}
+        self.string = {name: self._read(name, "s", strings) for name in _STRINGS}
+        self.first_word = {
+            name: self._read(name, words, partial(either, words=words))
+            for name, words in _WORDS.items()
+        }
+        self._check_lists()
+        self._check_names()
+        if not self.good.all():
+            self._keep_good_values()
+
+    def _read(self, name: str, kind: str, read: Read) -> list[Any]:
+        """The values of one kind in a segment: for each slot an array over the segments."""
+        start, end = _SEGMENTS[name].values(self.begin, self.newline, self.at[name], kind)
+        n_slots, n = start.shape
+        values, ok = read(self.text, start.T.ravel(), end.T.ravel())
+        self._drop(name, ok.reshape(n, n_slots).all(axis=1))
+        if isinstance(values, pa.Array):
+            return [values.take(pa.array(np.arange(i, n * n_slots, n_slots))) for i in range(n_slots)]
+        return list(values.reshape(n, n_slots).T)
+
+    def _check_lists(self) -> None:
+        """An empty element must be the only one of its list, else it is an item without fields."""
+        self.n_items = {name: self._per_record(name) for name in _LISTS}
+        self.n_empty = {name: self._per_record(f"no {name}") for name in _LISTS}
+        for name in _LISTS:
+            empty = self.n_empty[name]
+            self._drop("task", (empty == 0) | (empty + self.n_items[name] == 1))
+
+    def _per_record(self, name: str) -> Ints:
+        bounds = np.searchsorted(self.at[name], np.append(self.at["task"], len(self.newline)))
+        return np.diff(bounds)
+
+    def _check_names(self) -> None:
+        """<imageID> has no column: it must say what <folder> and <filename> say."""
+        folder, filename = self.string["head"]
+        self.file_of_record = self._head_of("task")
+        of_record = pa.array(self.file_of_record)
+        expected = pc.binary_join_element_wise(folder.take(of_record), filename.take(of_record), "/")
+        same = pc.equal(self.string["place"][0], expected)
+        self._drop("task", same.to_numpy(zero_copy_only=False))
+
+    def _head_of(self, name: str) -> Ints:
+        """For each segment the number of its file among the good ones."""
+        return np.searchsorted(self.at["head"], self.at[name], side="right") - 1
+
+    def _keep_good_values(self) -> None:
+        keep = {name: self.good[self._file_of(at)] for name, at in self.at.items()}
+        for values in (self.int, self.float, self.first_word):
+            for name, columns in values.items():
+                values[name] = [column[keep[name]] for column in columns]
+        for name, columns in self.string.items():
+            self.string[name] = [c.filter(pa.array(keep[name])) for c in columns]
+        for counts in (self.n_items, self.n_empty):
+            for name in counts:
+                counts[name] = counts[name][keep["task"]]
+        self._keep_good()
+        self.file_of_record = self._head_of("task")
+
+    def tables(self) -> tuple[dict[str, pa.Table], dict[str, Ints]]:
+        """The rows of the good files, and for each row the number of its file in the block."""
+        good = np.flatnonzero(self.good)
+        members = pa.array([self.block.members[i] for i in good])
+        object_file, event_record = self._head_of("object"), self._record_of_events()
+        tables = {
+            "images": self._images(members),
+            "annotations": self._annotations(members),
+            "events": self._events(event_record),
+            "objects": self._objects(members, object_file),
+            "rejects": schema("rejects").empty_table(),
+        }
+        files = {
+            "images": good,
+            "annotations": good[self.file_of_record],
+            "events": good[self.file_of_record[event_record]],
+            "objects": good[object_file],
+        }
+        return tables, files
+
+    def _images(self, members: pa.Array) -> pa.Table:
+        folder, filename = self.string["head"]
+        width, height, depth, segmented = self.int["head"]
+        n_annotations = np.bincount(self.file_of_record, minlength=len(filename))
+        return _table(
+            "images",
+            image_id=filename,
+            class_id=folder,
+            width=width,
+            height=height,
+            depth=depth,
+            segmented=segmented,
+            n_annotations=n_annotations,
+            member=members,
+        )
+
+    def _objects(self, members: pa.Array, file: Ints) -> pa.Table:
+        name, pose = self.string["object"]
+        truncated, difficult, xmin, ymin, xmax, ymax = self.int["object"]
+        first = np.searchsorted(file, file)
+        of_file = pa.array(file)
+        return _table(
+            "objects",
+            image_id=self.string["head"][1].take(of_file),
+            object_no=np.arange(len(file)) - first,
+            class_id=name,
+            xmin=xmin.astype(float),
+            ymin=ymin.astype(float),
+            xmax=xmax.astype(float),
+            ymax=ymax.astype(float),
+            pose=pose,
+            truncated=truncated,
+            difficult=difficult,
+            member=members.take(of_file),
+        )
+
+    def _annotations(self, members: pa.Array) -> pa.Table:
+        of_record = pa.array(self.file_of_record)
+        n = len(of_record)
+        assignment, hit = self.string["task"]
+        estimate, submitted, hovered = self.int["task"]
+        display_height, page_x, page_y, display_width, slot = self.int["place"]
+        natural_height, natural_width, page, select_count = self.int["state"]
+        spelled_empty = sum(self.n_empty[name] << i for i, name in enumerate(_LISTS))
+        return _table(
+            "annotations",
+            annotation_id=np.arange(n),
+            image_id=self.string["head"][1].take(of_record),
+            tool=pa.array(["imagenet"]).take(pa.array(np.zeros(n, np.int8))),
+            annotator_id=self.string["worker"][0],
+            assignment_id=assignment,
+            hit_id=hit,
+            tool_hit_id=self.string["place"][1],
+            page=page,
+            slot=slot,
+            submitted_s=submitted,
+            display_width=display_width.astype(float),
+            display_height=display_height.astype(float),
+            page_x=page_x.astype(float),
+            page_y=page_y.astype(float),
+            natural_width=natural_width,
+            natural_height=natural_height,
+            selected=self.first_word["state"][0],
+            select_count=select_count,
+            hover_count=hovered,
+            estimate_ms=estimate,
+            member=members.take(of_record),
+            extra=_SPELLED_EMPTY.take(pa.array(spelled_empty)),
+        )
+
+    def _record_of_events(self) -> Ints:
+        return np.repeat(np.arange(len(self.at["task"])), sum(self.n_items.values()))
+
+    def _events(self, record: Ints) -> pa.Table:
+        """All events, by record and within it by list: a place is computed for each, not sorted."""
+        n = len(record)
+        t_ms, kind, seq = np.empty(n, np.int64), np.empty(n, np.int8), np.empty(n, np.int32)
+        xy, no_xy = np.zeros((2, n)), np.ones(n, bool)
+        n_items = sum(self.n_items.values())
+        next_place = np.cumsum(n_items) - n_items
+        for code, name in enumerate(_LISTS, 1):
+            items = self.n_items[name]
+            place = ranges(next_place, items)
+            seq[place] = place - np.repeat(next_place, items)
+            t_ms[place] = self.int[name][0]
+            kind[place] = code
+            if name in self.float:
+                xy[:, place] = self.float[name]
+                no_xy[place] = False
+            else:
+                kind[place] -= self.first_word[name][0]
+            next_place = next_place + items
+        return _table(
+            "events",
+            annotation_id=record,
+            image_id=self.string["head"][1].take(pa.array(self.file_of_record[record])),
+            kind=_KINDS.take(pa.array(kind)),
+            seq=seq,
+            t_ms=t_ms,
+            x=pa.array(xy[0], mask=no_xy),
+            y=pa.array(xy[1], mask=no_xy),
+        )
+
+
+def _table(name: str, **columns: Any) -> pa.Table:
+    """The named columns in the declared order; the others are NULL and are added by the store."""
+    declared = [field for field in schema(name) if field.name in columns]
+    arrays = [pa.array(columns[field.name], field.type) for field in declared]
+    return pa.Table.from_arrays(arrays, schema=pa.schema(declared))

@@ -1,0 +1,112 @@
+"""What a block of a source becomes: rows of the raw tables, and counts of what was met."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from abpipe.contracts import contracts
+
+RAW_LIMIT = 1 << 20  # a reject keeps its first MiB
+INT64 = range(-(1 << 63), 1 << 63)
+
+#: Filled in when rows join a store: a block does not know its source, nor what came before it.
+STAMPED = ("source", "reject_no")
+
+
+class BadRecord(Exception):
+    """A record, or a member, that cannot be read; it becomes a row in `rejects`."""
+
+    def __init__(self, code: str, message: str, offset: int = 0) -> None:
+        self.code, self.message, self.offset = code, message, offset
+        super().__init__(message)
+
+
+@dataclass
+class Batch:
+    """The rows of one block of a source, as Arrow tables, with annotation ids from 0.
+
+    `counts` holds the ledger: `members.ok`, `members.junk`, `members.rejected`, `records.total`,
+    `records.rejected`, `junk.<reason>`, `rejects.<code>` and `extra.<field>`.
+    """
+
+    tables: dict[str, pa.Table]
+    counts: Counter[str]
+
+    @property
+    def n_annotations(self) -> int:
+        """How many annotation ids the batch uses."""
+        return self.tables["annotations"].num_rows
+
+
+@dataclass
+class Extra:
+    """What a row's columns cannot say, by JSON pointer (RFC 6901) within the record."""
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    absent: list[str] = field(default_factory=list)
+    null: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+
+    def json(self) -> str | None:
+        """The JSON text for the column `extra`; None if there is nothing to say."""
+        said = {name: value for name, value in vars(self).items() if value}
+        return dumps(said) if said else None
+
+
+def dumps(value: Any) -> str:
+    """JSON text with sorted keys, so that equal content gives equal text."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+@dataclass
+class Rows:
+    """Collects rows one by one, for the parsers that read one record at a time."""
+
+    tables: dict[str, list[dict[str, Any]]] = field(
+        default_factory=lambda: {t: [] for t in ("images", "annotations", "events", "objects", "rejects")}
+    )
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, table: str, **row: Any) -> None:
+        """Append one row; columns not named are NULL."""
+        self.tables[table].append(row)
+
+    def reject(
+        self, level: str, code: str, message: str, member: str, offset: int, raw: bytes
+    ) -> None:
+        """Append a row to `rejects` and count it."""
+        self.add(
+            "rejects",
+            member=member,
+            offset=offset,
+            level=level,
+            code=code,
+            message=message,
+            raw=raw[:RAW_LIMIT],
+            raw_bytes=len(raw),
+            raw_sha256=hashlib.sha256(raw).hexdigest(),
+        )
+        self.counts[f"rejects.{code}"] += 1
+        if level != "field":
+            self.counts[f"{level}s.rejected"] += 1
+
+    def batch(self) -> Batch:
+        """The rows so far as Arrow tables."""
+        return Batch({name: table(name, rows) for name, rows in self.tables.items()}, self.counts)
+
+
+def schema(name: str) -> pa.Schema:
+    """The schema of a table as readers fill it: without the columns that a store stamps."""
+    full = contracts()[name].schema
+    return pa.schema([f for f in full if f.name not in STAMPED])
+
+
+def table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
+    """Rows as an Arrow table of the declared types; columns that a row does not name are NULL."""
+    return pa.Table.from_pylist(rows, schema(name))

@@ -1,0 +1,1 @@
+"""Raw: streams of members and records out of archives, folders and JSON files."""
