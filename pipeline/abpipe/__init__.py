@@ -8,21 +8,19 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from abpipe.check import check
-    from abpipe.forget import forget
-    from abpipe.ingest import ingest
-    from abpipe.store import connect
-    from abpipe.synth import synth
+    from abpipe.audit import check
+    from abpipe.catalog import connect
+    from abpipe.events.ingest import ingest
+    from abpipe.removal import forget
 
 _HOME = {
-    "check": "abpipe.check",
-    "connect": "abpipe.store",
-    "forget": "abpipe.forget",
-    "ingest": "abpipe.ingest",
-    "synth": "abpipe.synth",
+    "check": "abpipe.audit",
+    "connect": "abpipe.catalog",
+    "forget": "abpipe.removal",
+    "ingest": "abpipe.events.ingest",
 }
 
-__all__ = ["__version__", "check", "connect", "forget", "ingest", "synth"]
+__all__ = ["__version__", "check", "connect", "forget", "ingest"]
 
 
 def __getattr__(name: str) -> Any:

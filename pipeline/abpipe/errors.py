@@ -28,3 +28,113 @@ class UnknownSource(AbpipeError):
             f"{source}: {found}. Expected ImageNet-AB (XML files in a folder, tar or zip) "
             "or COCO-AB (JSON), compressed or not"
         )
+
+
+class MissingSource(AbpipeError):
+    """A path or a glob that names nothing."""
+
+    def __init__(self, pattern: str) -> None:
+        self.pattern = pattern
+        super().__init__(f"{pattern} does not exist. Check the path, or quote a glob")
+
+
+class BrokenStore(AbpipeError):
+    """A folder that should be a store cannot be read as one."""
+
+    def __init__(self, store: object, why: str) -> None:
+        self.store, self.why = store, why
+        super().__init__(f"{store}: {why}. See what else is wrong: `abpipe check -s {store}`")
+
+
+class WrongFormat(AbpipeError):
+    """A store was written by a version of abpipe that lays stores out differently."""
+
+    def __init__(self, store: object, found: object, expected: int) -> None:
+        self.store, self.found, self.expected = store, found, expected
+        super().__init__(
+            f"{store}: the store has format {found}, this abpipe reads {expected}. "
+            "Use the abpipe that wrote it (`written_by` in manifest.json), or ingest the sources "
+            "again into a new store"
+        )
+
+
+class NoStore(AbpipeError):
+    """There is no store in a folder."""
+
+    def __init__(self, store: object) -> None:
+        self.store = store
+        super().__init__(f"{store} holds no store. Make one: `abpipe ingest SOURCE -s {store}`")
+
+
+class SourceChanged(AbpipeError):
+    """A source of that name is in the store already, with other content or options."""
+
+    def __init__(self, source: str, what: str) -> None:
+        self.source, self.what = source, what
+        super().__init__(
+            f"{source} is in the store already, with other {what}. Replace it: `--replace`. "
+            "If it is another source, rename the file or folder"
+        )
+
+
+class NothingReadable(AbpipeError):
+    """A source without a single good record."""
+
+    def __init__(self, source: str, rejected: int, example: str) -> None:
+        self.source, self.rejected, self.example = source, rejected, example
+        super().__init__(
+            f"{source}: no record could be read ({rejected:,} rejected; the first: {example}). "
+            "The store is as it was"
+        )
+
+
+class TooManyRejects(AbpipeError):
+    """More rejects than the user allows."""
+
+    def __init__(self, source: str, rejects: int, allowed: int, example: str) -> None:
+        self.source, self.rejects, self.allowed, self.example = source, rejects, allowed, example
+        super().__init__(
+            f"{source}: {rejects:,} rejects, {allowed:,} allowed by --max-rejects "
+            f"(the first: {example}). The store is as it was"
+        )
+
+
+class WrongTool(AbpipeError):
+    """A dataset would mix the records of two annotation tools."""
+
+    def __init__(self, dataset: str, tool: str, source: str) -> None:
+        self.dataset, self.tool, self.source = dataset, tool, source
+        super().__init__(
+            f"{source}: the dataset {dataset} holds records of the {tool} tool only. "
+            "Choose another: `--dataset NAME`"
+        )
+
+
+class BadName(AbpipeError):
+    """A dataset's name that would not work in paths and queries."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"{name!r} is no name for a dataset: up to 40 of a-z, 0-9 and -, a letter first, "
+            "as in my-pages"
+        )
+
+
+class Storage(AbpipeError):
+    """The store's disk or folder does not take what is to be written."""
+
+    def __init__(self, store: object, why: str) -> None:
+        self.store, self.why = store, why
+        super().__init__(
+            f"{store}: cannot write: {why}. The store is as it was. "
+            "Free space or allow writing, or choose another folder: `--store STORE`"
+        )
+
+
+class NotFound(AbpipeError):
+    """A source or an annotator that the store does not hold."""
+
+    def __init__(self, what: str, name: str, known: str) -> None:
+        self.what, self.name, self.known = what, name, known
+        super().__init__(f"the store holds no {what} {name!r}. {known}")

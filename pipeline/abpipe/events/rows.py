@@ -41,7 +41,7 @@ class Batch:
     @property
     def n_annotations(self) -> int:
         """How many annotation ids the batch uses."""
-        return self.tables["annotations"].num_rows
+        return self.tables["annotations"].num_rows if "annotations" in self.tables else 0
 
 
 @dataclass

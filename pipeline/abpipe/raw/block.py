@@ -33,6 +33,10 @@ class Buffer:
         """Bytes that may be filled."""
         return len(self.view) - PADDING
 
+    def release(self) -> None:
+        """Let go of the memory, so that its owner can close it."""
+        self.view.release()
+
     def __reduce__(self) -> tuple[Any, ...]:
         return (_attach, (self.name,)) if self.name else (Buffer, (bytearray(self.view),))
 
@@ -71,7 +75,7 @@ class JsonBlock:
     start: int
     end: int
     offset: int
-    member: str = ""
+    member: str | None = None
 
 
 Block: TypeAlias = XmlBlock | JsonBlock

@@ -1,0 +1,244 @@
+"""Ingest: sources become rows of the raw tables, one transaction each."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from abpipe.catalog import write_catalogs
+from abpipe.contracts import classes, dataset as known_dataset, raw_tables
+from abpipe.errors import (
+    BadName,
+    BrokenSource,
+    NothingReadable,
+    SourceChanged,
+    TooManyRejects,
+    WrongTool,
+)
+from abpipe.events.parse import parse
+from abpipe.events.rows import Batch
+from abpipe.manifest import File, Ledger, SourceEntry
+from abpipe.events.merge import merge
+from abpipe.parallel import Workers
+from abpipe.raw.block import Block, Blocks, Take, XmlBlock
+from abpipe.raw.json_records import starts
+from abpipe.raw.sources import Source, find
+from abpipe.store import Store, TableWriter, Transaction, empty_files
+
+IDS_PER_SOURCE = 1 << 32
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+
+#: The tables whose rows come from the blocks of a source.
+TABLES = ("images", "annotations", "events", "objects", "rejects")
+
+#: Told how many bytes of which source have been read.
+Progress = Callable[[Source, int], None]
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What one source brought."""
+
+    source: SourceEntry
+    rows: dict[str, int]
+    is_new: bool
+
+
+def ingest(
+    *sources: str | Path,
+    store: Path | str = "abstore",
+    dataset: str | None = None,
+    jobs: int | None = None,
+    limit: int | None = None,
+    replace: bool = False,
+    keep_partial: bool = False,
+    max_rejects: int | None = None,
+    progress: Progress | None = None,
+) -> list[Ingested]:
+    """Add sources to a store: archives, folders, single files or globs of them.
+
+    `dataset` overrides the name that the content suggests, `jobs` is the number of processes (all
+    cores), `limit` the number of files (XML) or records (JSON) to read of each source. A source that
+    the store has is left alone; one with other content needs `replace`. With `keep_partial`, what is
+    readable of a broken source is kept, and marked. More than `max_rejects` rejects are an error.
+
+    Each source is one transaction: an error leaves it out and the store as it was.
+    """
+    if dataset is not None and not _NAME.fullmatch(dataset):
+        raise BadName(dataset)
+    options = {"limit": limit} if limit is not None else {}
+    found = [source for pattern in sources for source in find(str(pattern))]
+    done = []
+    with Workers(jobs) as workers:
+        for source in found:
+            job = _Job(source, dataset or source.dataset, options, keep_partial, max_rejects)
+            done.append(job.run(Store(store), workers, replace, progress))
+    return done
+
+
+@dataclass
+class _Job:
+    """One source on its way into a store."""
+
+    source: Source
+    dataset: str
+    options: dict[str, Any]
+    keep_partial: bool
+    max_rejects: int | None
+
+    def run(
+        self, store: Store, workers: Workers, replace: bool, progress: Progress | None
+    ) -> Ingested:
+        size, sha256 = self.source.identity()
+        with store.transaction() as transaction:
+            old = self._same_name(transaction)
+            if old and (old.sha256, old.options) == (sha256, self.options) and not replace:
+                return Ingested(old, _rows(transaction, old.source_no), is_new=False)
+            if old and not replace:
+                what = "options" if old.sha256 == sha256 else "content"
+                raise SourceChanged(self.source.name, what)
+            source_no = old.source_no if old else transaction.manifest.next_source_no
+            counts, new, partial = self._write(transaction, workers, source_no, progress)
+            merged = merge(transaction, new, source_no)
+            ledger = Ledger.of(counts, merged.duplicates, merged.conflicts)
+            self._judge(ledger, new)
+            entry = SourceEntry(
+                source_no,
+                self.source.name,
+                self.dataset,
+                self.source.form,
+                size,
+                sha256,
+                self.options,
+                partial,
+                ledger,
+            )
+            files = [*merged.files.values(), *self._dataset_files(transaction)]
+            transaction.commit(transaction.manifest.with_source(entry, files))
+            write_catalogs(store, transaction.manifest)
+            return Ingested(entry, _rows(transaction, source_no), is_new=True)
+
+    def _same_name(self, transaction: Transaction) -> SourceEntry | None:
+        """The source that the store has by this name."""
+        about = transaction.manifest.datasets.get(self.dataset)
+        tool = about["tool"] if about else known_dataset(self.dataset, self.source.tool).tool
+        if tool != self.source.tool:
+            raise WrongTool(self.dataset, tool, self.source.name)
+        for entry in transaction.manifest.sources:
+            if (entry.name, entry.dataset) == (self.source.name, self.dataset):
+                return entry
+        return None
+
+    def _write(
+        self,
+        transaction: Transaction,
+        workers: Workers,
+        source_no: int,
+        progress: Progress | None,
+    ) -> tuple[Counter[str], dict[str, TableWriter], str | None]:
+        """Read the source to its end; its rows go to new files."""
+        new = {table: transaction.writer(table, self.dataset, source_no) for table in TABLES}
+        stamp = _Stamp(self.source.name, source_no * IDS_PER_SOURCE)
+        counts: Counter[str] = Counter()
+        partial = None
+        try:
+            for batch in workers.map(parse, lambda take: self._blocks(take, progress)):
+                counts += batch.counts
+                for table, rows in stamp(batch).items():
+                    new[table].write(rows)
+        except BrokenSource as err:
+            if not self.keep_partial:
+                raise
+            partial = str(err.why)
+        if self.source.form == "json":
+            counts["members.ok"] += 1
+        return counts, new, partial
+
+    def _blocks(self, take: Take, progress: Progress | None) -> Blocks:
+        left = self.options.get("limit")
+        for block in self.source.blocks(take, progress and (lambda n: progress(self.source, n))):
+            if left is not None:
+                block, left = _first(block, left)
+            yield block
+            if left == 0:
+                return
+
+    def _judge(self, ledger: Ledger, new: dict[str, TableWriter]) -> None:
+        """Raise if there is nothing good in the source, or too much bad."""
+        rejects = new["rejects"].rows
+        if new["images"].rows and (self.max_rejects is None or rejects <= self.max_rejects):
+            return
+        example = "it is empty"
+        if rejects:
+            (first,) = new["rejects"].staged().slice(0, 1).to_pylist()
+            place = f"{first['member']}, " if first["member"] else ""
+            example = f"{place}byte {first['offset']:,}: {first['message']}"
+        if not new["images"].rows:
+            raise NothingReadable(self.source.name, rejects, example)
+        raise TooManyRejects(self.source.name, rejects, self.max_rejects or 0, example)
+
+    def _dataset_files(self, transaction: Transaction) -> Iterator[File]:
+        """What the dataset needs once: its classes, and a file for each table that has no other."""
+        files = transaction.manifest.files
+        have = {file.table for file in files if file.dataset == self.dataset}
+        if "classes" not in have:
+            writer = transaction.writer("classes", self.dataset, None)
+            writer.write(pa.Table.from_pylist(list(classes(self.source.tool)), writer.schema))
+            yield writer.finish()
+        yield from empty_files(transaction, self.dataset, {*have, *TABLES, "classes"})
+
+
+class _Stamp:
+    """Gives the rows of a block what only their place in the source tells: ids and numbers."""
+
+    def __init__(self, source: str, first_id: int) -> None:
+        self.source, self.next_id, self.next_reject = source, first_id, 0
+
+    def __call__(self, batch: Batch) -> dict[str, pa.Table]:
+        stamped = {}
+        for name, table in batch.tables.items():
+            if "annotation_id" in table.column_names:
+                ids = pa.array(table["annotation_id"].to_numpy() + self.next_id)
+                at = table.column_names.index("annotation_id")
+                table = table.set_column(at, "annotation_id", ids)
+            if name != "events":
+                names = pa.repeat(self.source, table.num_rows)
+                table = table.append_column("source", names)
+            if name == "rejects":
+                numbers = np.arange(self.next_reject, self.next_reject + table.num_rows)
+                table = table.append_column("reject_no", pa.array(numbers))
+                self.next_reject += table.num_rows
+            stamped[name] = table
+        self.next_id += batch.n_annotations
+        return stamped
+
+
+def _first(block: Block | Batch, n: int) -> tuple[Block | Batch, int]:
+    """At most the first files or records of a block, and how many more are wanted after it."""
+    if isinstance(block, Batch):
+        return block, n
+    if isinstance(block, XmlBlock):
+        members = block.members[:n]
+        cut = dataclasses.replace(block, members=members, starts=block.starts[:n], ends=block.ends[:n])
+        return cut, n - len(members)
+    begins = list(islice(starts(block.buffer.view[block.start : block.end]), n + 1))
+    if len(begins) <= n:
+        return block, n - len(begins)
+    return dataclasses.replace(block, end=block.start + begins[n]), 0
+
+
+def _rows(transaction: Transaction, source_no: int) -> dict[str, int]:
+    rows = dict.fromkeys(raw_tables(), 0)
+    for file in transaction.manifest.files:
+        if file.source_no == source_no:
+            rows[file.table] += file.rows
+    return rows

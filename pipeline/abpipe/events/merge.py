@@ -1,0 +1,114 @@
+"""What a new source shares with the store, or with itself: duplicates, conflicts, repeated pictures.
+
+All of it is found by DuckDB, which spills to disk what does not fit its memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from abpipe.manifest import File
+from abpipe.store import TableWriter, Transaction, read_groups
+
+MEMORY = "384MB"
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The files that hold what is new, and what was found."""
+
+    files: dict[str, File]
+    duplicates: int
+    conflicts: int
+
+
+def merge(transaction: Transaction, new: dict[str, TableWriter], source_no: int) -> Merged:
+    """Drop the records of a new source that the dataset has already, and join repeated pictures."""
+    dataset = new["annotations"].dataset
+    files = {table: writer.finish() for table, writer in new.items()}
+    with _connect(transaction, new, source_no) as con:
+        duplicates, conflicts = _duplicates(con)
+        if len(duplicates):
+            for table in ("annotations", "events"):
+                writer = _without(transaction, new[table], duplicates)
+                files[table] = writer.finish()
+                _view(con, f"new_{table}", [str(writer.temporary)])
+        if _has_repeats(con):
+            con.execute(
+                "CREATE TEMP TABLE new_counts AS "
+                "SELECT image_id, count(*) AS n FROM new_annotations GROUP BY image_id"
+            )
+            for table in ("images", "objects"):
+                writer = transaction.writer(table, dataset, source_no)
+                for batch in con.sql(_sql(table)).fetch_record_batch(1 << 16):
+                    writer.write(pa.Table.from_batches([batch]))
+                files[table] = writer.finish()
+                _view(con, f"kept_{table}", [str(writer.temporary)])
+    return Merged(files, len(duplicates), conflicts)
+
+
+def _connect(
+    transaction: Transaction, new: dict[str, TableWriter], source_no: int
+) -> duckdb.DuckDBPyConnection:
+    """Views of the new rows (`new_<table>`) and of those that the dataset has (`<table>`)."""
+    spill = str(transaction.store.folder / ".spill")
+    con = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spill})
+    for table, writer in new.items():
+        _view(con, f"new_{table}", [str(writer.temporary)])
+        have = [
+            str(transaction.store.path(file))
+            for file in transaction.manifest.files_of(table, writer.dataset)
+            if file.source_no not in (None, source_no)
+        ]
+        if have:
+            _view(con, table, have)
+        else:
+            con.execute(f"CREATE VIEW {table} AS SELECT * EXCLUDE place, '' AS dataset FROM new_{table} LIMIT 0")
+    return con
+
+
+def _view(con: duckdb.DuckDBPyConnection, name: str, paths: list[str]) -> None:
+    """A view of Parquet files; of a new one with the place of each row, too."""
+    listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+    place = "EXCLUDE file_row_number, file_row_number AS place" if name.startswith("new_") else ""
+    options = ", file_row_number = true" if place else ", hive_partitioning = true"
+    con.execute(
+        f"CREATE OR REPLACE VIEW {name} AS SELECT * {place} FROM read_parquet([{listed}]{options})"
+    )
+
+
+def _sql(name: str) -> str:
+    return resources.files("abpipe").joinpath("events", f"{name}.sql").read_text("utf-8")
+
+
+def _duplicates(con: duckdb.DuckDBPyConnection) -> tuple[npt.NDArray[np.int64], int]:
+    """The ids of the new records that are there already, and how many others share their key."""
+    found = con.sql(_sql("duplicates")).to_arrow_table()
+    is_duplicate = found["is_duplicate"].to_numpy()
+    ids = found["annotation_id"].to_numpy()[is_duplicate]
+    return np.sort(ids), int((found["is_conflict"].to_numpy() & ~is_duplicate).sum())
+
+
+def _has_repeats(con: duckdb.DuckDBPyConnection) -> bool:
+    (repeated,) = con.execute(
+        "SELECT count(*) > count(DISTINCT image_id) OR bool_or(image_id IN (SELECT image_id FROM images))"
+        " FROM new_images"
+    ).fetchone() or (False,)
+    return bool(repeated)
+
+
+def _without(
+    transaction: Transaction, old: TableWriter, ids: npt.NDArray[np.int64]
+) -> TableWriter:
+    """The file of a writer again, without the rows of some records."""
+    writer = transaction.writer(old.table, old.dataset, old.source_no)
+    for group in read_groups(old.temporary):
+        keep = ~np.isin(group["annotation_id"].to_numpy(), ids)
+        writer.write(group.filter(pa.array(keep)))
+    return writer

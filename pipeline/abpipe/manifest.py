@@ -1,0 +1,169 @@
+"""`manifest.json`: what a store holds. Whoever replaces this file has committed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from abpipe import __version__
+from abpipe.contracts import dataset as known_dataset
+from abpipe.errors import BrokenStore, WrongFormat
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class File:
+    """One Parquet file of a table; `source_no` is None where it belongs to the dataset."""
+
+    table: str
+    dataset: str
+    source_no: int | None
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What became of everything in a source. The sums add up:
+
+    members = ok + junk + rejected; records = rows + duplicates + rejected + forgotten.
+    """
+
+    members: dict[str, int]
+    records: dict[str, int]
+    junk: dict[str, int]
+    rejects: dict[str, int]
+    extra: dict[str, int]
+    conflicts: int = 0
+
+    @classmethod
+    def of(cls, counts: Counter[str], duplicates: int, conflicts: int) -> Ledger:
+        """The ledger of the counts that a source's batches add up to."""
+
+        def group(prefix: str) -> dict[str, int]:
+            found = {k.removeprefix(prefix): n for k, n in counts.items() if k.startswith(prefix)}
+            return dict(sorted(found.items()))
+
+        members = {kind: counts[f"members.{kind}"] for kind in ("ok", "junk", "rejected")}
+        total, rejected = counts["records.total"], counts["records.rejected"]
+        records = {"rows": total - duplicates - rejected, "duplicates": duplicates}
+        return cls(
+            {"total": sum(members.values())} | members,
+            {"total": total} | records | {"rejected": rejected, "forgotten": 0},
+            group("junk."),
+            group("rejects."),
+            group("extra."),
+            conflicts,
+        )
+
+    def forget(self, n: int) -> Ledger:
+        """The ledger after `n` rows were removed on request."""
+        records = self.records | {
+            "rows": self.records["rows"] - n,
+            "forgotten": self.records["forgotten"] + n,
+        }
+        return replace(self, records=records)
+
+
+@dataclass(frozen=True)
+class SourceEntry:
+    """One ingested source."""
+
+    source_no: int
+    name: str
+    dataset: str
+    form: str
+    size: int
+    sha256: str
+    options: dict[str, Any]
+    partial: str | None  # why it was not read to its end
+    ledger: Ledger
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All files and sources of a store."""
+
+    format: int = FORMAT
+    written_by: str = f"abpipe {__version__}"
+    next_source_no: int = 1
+    datasets: dict[str, dict[str, str]] = field(default_factory=dict)
+    sources: tuple[SourceEntry, ...] = ()
+    files: tuple[File, ...] = ()
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest:
+        """The manifest in a file; an empty one if there is no file.
+
+        Raises WrongFormat for a store of another version, BrokenStore for anything else.
+        """
+        try:
+            found = orjson.loads(path.read_bytes())
+        except FileNotFoundError:
+            return cls()
+        except orjson.JSONDecodeError as err:
+            raise BrokenStore(path.parent, f"manifest.json is no JSON: {err}") from None
+        version = found.get("format") if isinstance(found, dict) else None
+        if version != FORMAT:
+            raise WrongFormat(path.parent, version, FORMAT)
+        try:
+            sources = tuple(
+                SourceEntry(**entry | {"ledger": Ledger(**entry["ledger"])})
+                for entry in found["sources"]
+            )
+            files = tuple(File(**entry) for entry in found["files"])
+            return cls(**found | {"sources": sources, "files": files})
+        except (TypeError, KeyError) as err:
+            raise BrokenStore(path.parent, f"manifest.json misses or adds a field: {err}") from None
+
+    def json(self) -> bytes:
+        """The text of the file."""
+        return orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+    def files_of(self, table: str, dataset: str | None = None) -> list[File]:
+        """The files of a table, in the order of their sources."""
+        return [f for f in self.files if f.table == table and dataset in (None, f.dataset)]
+
+    def with_source(self, entry: SourceEntry, files: Iterable[File]) -> Manifest:
+        """This manifest with a source added, or put in the place of the one with its number."""
+        bare = self.without_source(entry.source_no)
+        dataset = known_dataset(entry.dataset, "coco" if entry.form == "json" else "imagenet")
+        about = {k: v for k, v in asdict(dataset).items() if v is not None}
+        return replace(
+            bare,
+            written_by=Manifest.written_by,
+            next_source_no=max(self.next_source_no, entry.source_no + 1),
+            datasets=dict(sorted((self.datasets | {entry.dataset: about}).items())),
+            sources=tuple(sorted((*bare.sources, entry), key=lambda s: s.source_no)),
+            files=_in_order((*bare.files, *files)),
+        )
+
+    def without_source(self, source_no: int) -> Manifest:
+        """This manifest without a source; a dataset goes with its last one."""
+        sources = tuple(s for s in self.sources if s.source_no != source_no)
+        left = {s.dataset for s in sources}
+        return replace(
+            self,
+            datasets={name: about for name, about in self.datasets.items() if name in left},
+            sources=sources,
+            files=tuple(f for f in self.files if f.source_no != source_no and f.dataset in left),
+        )
+
+
+def _in_order(files: Iterable[File]) -> tuple[File, ...]:
+    """Files in a fixed order; an empty one only where its table has nothing else."""
+    found = sorted(files, key=lambda f: (f.table, f.dataset, f.source_no or 0, f.path))
+    full = {(f.table, f.dataset) for f in found if f.rows}
+    kept: dict[tuple[str, str, str], File] = {}
+    for f in found:
+        if f.rows or (f.table, f.dataset) not in full:
+            kept[f.table, f.dataset, f.path if f.rows else ""] = f
+    return tuple(kept.values())

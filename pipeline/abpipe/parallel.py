@@ -1,0 +1,104 @@
+"""Blocks to batches on all cores, in order, in bounded memory."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack
+from multiprocessing.shared_memory import SharedMemory
+from traceback import clear_frames
+
+from abpipe.events.rows import Batch
+from abpipe.raw.block import BLOCK_BYTES, PADDING, Block, Blocks, Buffer, Take
+
+#: Module-level, so that it can be sent to another process.
+Parse = Callable[[Block], Batch]
+
+
+class Workers:
+    """Parses blocks in `jobs` processes, this one included; use as a context manager.
+
+    This process reads the source, parses a block itself whenever all other workers are busy, and
+    hands the batches on in the order of their blocks.
+    """
+
+    def __init__(self, jobs: int | None = None) -> None:
+        self.jobs = jobs or os.cpu_count() or 1
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Workers:
+        n_children = self.jobs - 1
+        self._slots: list[Buffer] = []
+        self._pool: ProcessPoolExecutor | None = None
+        if not n_children:
+            self._slots.append(Buffer.private(BLOCK_BYTES))
+            self._free = deque(self._slots)
+            return self
+        # spawn: a fork would copy the locks of threads that Arrow, DuckDB and notebooks run
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(n_children, context, _ignore_interrupts)
+        for _ in range(n_children):
+            self._pool.submit(_start)  # they start up while this process opens the source
+        for _ in range(2 * n_children + 1):
+            memory = SharedMemory(create=True, size=BLOCK_BYTES + PADDING)
+            self._stack.callback(_discard, memory)
+            self._slots.append(Buffer(memory.buf, memory.name))
+        self._free = deque(self._slots)
+        return self
+
+    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
+        while error:  # the frames of an error may hold views that keep shared memory open
+            clear_frames(error.__traceback__)
+            error = error.__cause__ or error.__context__
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+        for slot in self._slots:
+            slot.release()
+        self._stack.close()
+
+    def map(self, parse: Parse, read: Callable[[Take], Blocks]) -> Iterator[Batch]:
+        """The batches of all blocks that `read` yields, in their order."""
+        waiting: deque[Future[Batch]] = deque()
+        try:
+            for block in read(self._free.popleft):
+                waiting.append(self._start(parse, block))
+                while waiting and (waiting[0].done() or len(waiting) > 8 * self.jobs):
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def _start(self, parse: Parse, block: Block | Batch) -> Future[Batch]:
+        done: Future[Batch] = Future()
+        if isinstance(block, Batch):
+            done.set_result(block)
+        elif self._pool and self._free and block.buffer in self._slots:
+            future = self._pool.submit(parse, block)
+            future.add_done_callback(lambda _: self._free.append(block.buffer))
+            return future
+        else:
+            done.set_result(parse(block))
+            if block.buffer in self._slots:
+                self._free.append(block.buffer)
+        return done
+
+
+def _ignore_interrupts() -> None:
+    """Leave Ctrl-C to the process that reads: it stops the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _start() -> None:
+    """Import what parsing needs."""
+    import abpipe.events.parse  # noqa: F401
+
+
+def _discard(memory: SharedMemory) -> None:
+    memory.close()
+    memory.unlink()

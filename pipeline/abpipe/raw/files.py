@@ -1,0 +1,101 @@
+"""Members that are files of their own: in a folder, in a zip archive, or a single one."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TypeAlias
+
+from abpipe.errors import BrokenSource
+from abpipe.events.rows import Batch
+from abpipe.raw.block import Blocks, Take
+from abpipe.raw.streams import OnRead
+from abpipe.raw.members import MAX_MEMBER, counted, junk, packed, rejected, too_large
+
+#: What a damaged, encrypted or exotic zip member raises (the last two: NotImplemented, Runtime).
+_BAD_MEMBER = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
+
+
+def walk(folder: Path, inside: str = "") -> Iterator[tuple[str, Path]]:
+    """All files under a folder, sorted by the parts of their path: (path inside, file)."""
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        path = f"{inside}{entry.name}"
+        if entry.is_dir() and not entry.is_symlink():
+            yield from walk(entry, f"{path}/")
+        elif entry.is_file():
+            yield path, entry
+
+
+def folder_blocks(folder: Path, take: Take, on_read: OnRead = None) -> Blocks:
+    """The XML files of a folder, in sorted path order."""
+    return packed(_counted(_files(folder), on_read), take)
+
+
+def file_blocks(file: Path, take: Take) -> Blocks:
+    """A single XML file."""
+    return packed([_read(file.name, file)], take)
+
+
+def zip_blocks(archive: Path, source: str, take: Take, on_read: OnRead = None) -> Blocks:
+    """The XML files of a zip archive, in the order of its directory.
+
+    Raises BrokenSource if the directory cannot be read.
+    """
+    try:
+        opened = zipfile.ZipFile(archive)
+    except (zipfile.BadZipFile, EOFError, OSError) as err:
+        raise BrokenSource(source, f"the zip archive is cut off or damaged: {err}", 0) from err
+    with opened:
+        yield from packed(_counted(_zipped(opened), on_read), take)
+
+
+#: A member's path and content, or what is to be said instead of it.
+_Content: TypeAlias = tuple[str, bytes] | Batch
+
+
+def _counted(contents: Iterator[tuple[_Content, int]], on_read: OnRead) -> Iterator[_Content]:
+    """The contents, telling how many bytes of the source they took."""
+    done = 0
+    for content, size in contents:
+        yield content
+        done += size
+        if on_read:
+            on_read(done)
+
+
+def _files(folder: Path) -> Iterator[tuple[_Content, int]]:
+    for path, file in walk(folder):
+        reason = junk(path)
+        yield (counted([reason]) if reason else _read(path, file)), file.stat().st_size
+
+
+def _zipped(archive: zipfile.ZipFile) -> Iterator[tuple[_Content, int]]:
+    for info in archive.infolist():
+        if not info.is_dir():
+            yield _read_zipped(archive, info), info.compress_size
+
+
+def _read(path: str, file: Path) -> _Content:
+    try:
+        with file.open("rb") as stream:
+            return _content(path, stream, file.stat().st_size)
+    except OSError as err:
+        return rejected("unreadable", f"the file cannot be read: {err.strerror}", path)
+
+
+def _read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Content:
+    if reason := junk(info.filename):
+        return counted([reason])
+    try:
+        with archive.open(info) as stream:
+            return _content(info.filename, stream, info.file_size)
+    except _BAD_MEMBER as err:
+        return rejected("bad-zip-member", f"the member cannot be read: {err}", info.filename)
+
+
+def _content(path: str, stream: IO[bytes], size: int) -> _Content:
+    if size <= MAX_MEMBER:
+        return path, stream.read(MAX_MEMBER + 1)
+    return too_large(path, iter(lambda: stream.read(1 << 20), b""))

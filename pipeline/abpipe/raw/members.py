@@ -1,0 +1,82 @@
+"""What is true of the members of any container: which are junk, and how large one may be."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+
+from abpipe.events.rows import RAW_LIMIT, Batch, Rows
+from abpipe.raw.block import Blocks, Buffer, Take, XmlBlock
+
+MAX_MEMBER = 64 << 20  # bytes; an XML file of ImageNet-AB has about 4,000
+
+
+def junk(name: str) -> str | None:
+    """Why a member is not parsed: a word for the ledger, or None if it is."""
+    base = name.rpartition("/")[2]
+    if base.startswith("._"):
+        return "appledouble"
+    return None if base.lower().endswith(".xml") else "not-xml"
+
+
+def counted(reasons: Iterable[str]) -> Batch:
+    """A batch without rows that counts junk."""
+    counts = Counter(f"junk.{reason}" for reason in reasons)
+    return Batch({}, counts + Counter({"members.junk": counts.total()}))
+
+
+def rejected(code: str, message: str, member: str, raw: bytes = b"", offset: int = 0) -> Batch:
+    """A batch whose only row says why a member could not be read."""
+    rows = Rows()
+    rows.reject("member", code, message, member, offset, raw)
+    return rows.batch()
+
+
+def too_large(member: str, pieces: Iterable[bytes | memoryview]) -> Batch:
+    """A reject for a member over the limit: hashed in full, kept in part, never held in memory."""
+    digest, size, head = hashlib.sha256(), 0, b""
+    for piece in pieces:
+        digest.update(piece)
+        size += len(piece)
+        head += bytes(piece[: RAW_LIMIT - len(head)])
+    message = f"{size:,} bytes; a member may have {MAX_MEMBER:,}"
+    batch = rejected("too-large", message, member, head)
+    rows = batch.tables["rejects"].to_pylist()
+    rows[0] |= {"raw_bytes": size, "raw_sha256": digest.hexdigest()}
+    schema = batch.tables["rejects"].schema
+    batch.tables["rejects"] = batch.tables["rejects"].from_pylist(rows, schema)
+    return batch
+
+
+def packed(contents: Iterable[tuple[str, bytes] | Batch], take: Take) -> Blocks:
+    """Members that come one by one, packed into blocks."""
+    buffer, names, ends = take(), list[str](), [0]
+    for content in contents:
+        if isinstance(content, Batch):
+            yield content
+            continue
+        name, data = content
+        if len(data) > buffer.size:
+            large = Buffer.private(len(data))
+            large.view[: len(data)] = data
+            if names:
+                yield _block(buffer, names, ends)
+                buffer, names, ends = take(), [], [0]
+            yield _block(large, [name], [0, len(data)])
+            continue
+        if ends[-1] + len(data) > buffer.size:
+            yield _block(buffer, names, ends)
+            buffer, names, ends = take(), [], [0]
+        buffer.view[ends[-1] : ends[-1] + len(data)] = data
+        names.append(name)
+        ends.append(ends[-1] + len(data))
+    if names:
+        yield _block(buffer, names, ends)
+
+
+def _block(buffer: Buffer, names: list[str], ends: list[int]) -> XmlBlock:
+    bounds = np.array(ends, np.int64)
+    return XmlBlock(buffer, names, bounds[:-1], bounds[1:])

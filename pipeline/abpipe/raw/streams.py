@@ -1,0 +1,71 @@
+"""Files as streams of their plain bytes, however they are compressed."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+import pyarrow as pa
+from isal import igzip, isal_zlib
+
+from abpipe.errors import BrokenSource
+
+GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+#: What truncated or damaged compressed data raises (BadGzipFile is an OSError).
+_DAMAGE = (EOFError, OSError, zlib.error, isal_zlib.IsalError)
+
+
+#: Told how many bytes of the source, as stored, have been read so far.
+OnRead: TypeAlias = Callable[[int], None] | None
+
+
+class Plain:
+    """The decompressed bytes of a file, read forward into memory of the caller."""
+
+    def __init__(
+        self, stream: Any, source: str, file: BinaryIO | None = None, on_read: OnRead = None
+    ) -> None:
+        self._stream, self._source, self._file, self._on_read = stream, source, file, on_read
+        self._damage: str | None = None
+        self.position = 0
+
+    def readinto(self, view: memoryview, /) -> int:
+        """Fill the whole view; less only at the end, or where the compressed data is damaged."""
+        filled = 0
+        try:
+            while filled < len(view) and (n := self._stream.readinto(view[filled:])):
+                filled += n
+        except _DAMAGE as err:
+            detail = str(err).strip(". ") or type(err).__name__
+            self._damage = f"the compressed data is cut off or damaged: {detail}"
+        self.position += filled
+        if self._on_read and self._file:
+            self._on_read(self._file.tell())
+        return filled
+
+    def ended(self, why: str, offset: int, member: str | None = None) -> BrokenSource:
+        """The error of a stream that should go on: damage if that ended it, else `why`."""
+        return BrokenSource(self._source, self._damage or why, offset, member)
+
+    def finish(self) -> None:
+        """Raise BrokenSource if damage was what ended the stream."""
+        if self._damage:
+            raise self.ended("", self.position)
+
+
+@contextmanager
+def open_plain(path: Path, source: str, on_read: OnRead = None) -> Iterator[Plain]:
+    """Open a file, decompressing what its first bytes say is gzip or Zstandard."""
+    with path.open("rb", buffering=0) as file:
+        magic = file.read(4)
+        file.seek(0)
+        stream: Any = file
+        if magic.startswith(GZIP):
+            stream = igzip.IGzipFile(fileobj=file)
+        elif magic == ZSTD:  # Arrow tells a truncated stream from a whole one
+            stream = pa.CompressedInputStream(pa.PythonFile(file), "zstd")
+        yield Plain(stream, source, file, on_read)

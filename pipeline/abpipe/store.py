@@ -1,0 +1,242 @@
+"""The store: the only code that spells a path in it, and writes to it.
+
+A commit runs in this order, so that a crash at any moment leaves the store as before or as after:
+write new files under temporary names and fsync them; give them their names; fsync their folders;
+replace `manifest.json`, which is the commit; remove the files it no longer names.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from abpipe.contracts import contracts, raw_tables
+from abpipe.errors import NoStore, Storage
+from abpipe.manifest import File, Manifest
+
+TEMPORARY = ".tmp"
+ROW_GROUP_BYTES = 64 << 20  # of Arrow memory; a few MB on disk
+
+#: Errors of the file system that are the user's to mend.
+_STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG}
+
+
+class Store:
+    """A folder with a manifest. Reading takes no lock: files that a manifest names stay as they are."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+
+    @property
+    def manifest_path(self) -> Path:
+        """The file whose replacement is a commit."""
+        return self.folder / "manifest.json"
+
+    def manifest(self) -> Manifest:
+        """What the store holds. Raises NoStore if the folder holds none."""
+        if not self.manifest_path.exists():
+            raise NoStore(self.folder)
+        return Manifest.read(self.manifest_path)
+
+    def path(self, file: File) -> Path:
+        """Where a file of the manifest is."""
+        return self.folder / file.path
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """The store for writing: one writer at a time, nothing visible before its commit.
+
+        Raises Storage if the file system refuses.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with (self.folder / ".lock").open("a+b") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                transaction = Transaction(self, Manifest.read(self.manifest_path))
+                transaction.sweep()
+                try:
+                    yield transaction
+                finally:
+                    transaction.close()
+                    self._leave_no_ruin()
+        except OSError as err:
+            if err.errno in _STORAGE:
+                raise Storage(self.folder, os.strerror(err.errno)) from err
+            raise
+
+    def _leave_no_ruin(self) -> None:
+        """Remove the folder again if no store came of it."""
+        if not self.manifest_path.exists():
+            (self.folder / ".lock").unlink(missing_ok=True)
+            for folder in (*(self.folder / table for table in contracts()), self.folder):
+                with suppress(OSError):  # only an empty folder goes
+                    folder.rmdir()
+
+
+class Transaction:
+    """New files that become part of the store all at once, or not at all."""
+
+    def __init__(self, store: Store, manifest: Manifest) -> None:
+        self.store, self.manifest = store, manifest
+        self._token = secrets.token_hex(4)
+        self._writers: list[TableWriter] = []
+
+    def writer(self, table: str, dataset: str, source_no: int | None) -> TableWriter:
+        """A new file of a table."""
+        folder = f"{table}/dataset={dataset}"
+        (self.store.folder / folder).mkdir(parents=True, exist_ok=True)
+        owner = "all" if source_no is None else f"{source_no:04d}"
+        name = f"{folder}/{owner}-{self._token}-{len(self._writers)}.parquet"
+        writer = TableWriter(self.store.folder / name, name, table, dataset, source_no)
+        self._writers.append(writer)
+        return writer
+
+    def commit(self, manifest: Manifest) -> None:
+        """Make the store hold exactly what the manifest names."""
+        paths = {self.store.path(file) for file in manifest.files}
+        for writer in self._writers:
+            if writer.path in paths:
+                writer.temporary.replace(writer.path)
+        for folder in sorted({writer.path.parent for writer in self._writers}):
+            _sync_folder(folder)
+        temporary = self.store.manifest_path.with_suffix(TEMPORARY)
+        _write(temporary, manifest.json())
+        temporary.replace(self.store.manifest_path)
+        _sync_folder(self.store.folder)
+        self.manifest = manifest
+        self._writers.clear()
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Remove what no manifest names: left by a crash, replaced, or forgotten."""
+        named = {self.store.path(file) for file in self.manifest.files}
+        for table in contracts():
+            for folder in (self.store.folder / table).glob("dataset=*"):
+                for path in folder.iterdir():
+                    if path not in named and path.suffix in (".parquet", TEMPORARY):
+                        path.unlink()
+                with suppress(OSError):  # only an empty folder goes
+                    folder.rmdir()
+
+    def close(self) -> None:
+        """Drop whatever was not committed."""
+        for writer in self._writers:
+            writer.abandon()
+        self._writers.clear()
+        self.sweep()
+
+
+class TableWriter:
+    """Writes one Parquet file of a table, in row groups of bounded memory."""
+
+    def __init__(
+        self, path: Path, name: str, table: str, dataset: str, source_no: int | None
+    ) -> None:
+        contract = contracts()[table]
+        self.path, self.temporary = path, path.with_name(path.name + TEMPORARY)
+        self.table, self.dataset, self.source_no, self._name = table, dataset, source_no, name
+        self.schema = contract.schema
+        plain = set(contract.delta)
+        self._file = self.temporary.open("wb")
+        self._parquet = pq.ParquetWriter(
+            self._file,
+            self.schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=[c.name for c in contract.columns if c.name not in plain],
+            column_encoding=dict.fromkeys(contract.delta, "DELTA_BINARY_PACKED"),
+        )
+        self._waiting: list[pa.Table] = []
+        self._waiting_bytes = self.rows = 0
+
+    def write(self, table: pa.Table) -> None:
+        """Append rows; columns that the table lacks are NULL."""
+        if not table.num_rows:
+            return
+        full = pa.Table.from_arrays(
+            [_column(table, field) for field in self.schema], schema=self.schema
+        )
+        self.rows += full.num_rows
+        self._waiting.append(full)
+        self._waiting_bytes += full.nbytes
+        if self._waiting_bytes >= ROW_GROUP_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        group = pa.concat_tables(self._waiting)
+        self._parquet.write_table(group, row_group_size=max(group.num_rows, 1))
+        self._waiting.clear()
+        self._waiting_bytes = 0
+
+    def finish(self) -> File:
+        """Write the rest to disk, for good; what the manifest is to say of the file."""
+        if self._waiting:
+            self._flush()
+        self._parquet.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        with self.temporary.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        size = self.temporary.stat().st_size
+        return File(
+            self.table, self.dataset, self.source_no, self._name, self.rows, size, sha256
+        )
+
+    def staged(self) -> pa.Table:
+        """What has been written, before it is part of the store."""
+        return pq.read_table(self.temporary)
+
+    def abandon(self) -> None:
+        """Close and remove the file, whatever state it is in."""
+        self._waiting.clear()
+        with suppress(OSError, pa.ArrowException):
+            self._parquet.close()
+        with suppress(OSError):
+            self._file.close()
+        self.temporary.unlink(missing_ok=True)
+
+
+def read_groups(path: Path) -> Iterator[pa.Table]:
+    """The row groups of a file, one after the other."""
+    with pq.ParquetFile(path) as file:
+        for i in range(file.num_row_groups):
+            yield file.read_row_group(i)
+
+
+def empty_files(transaction: Transaction, dataset: str, have: set[str]) -> list[File]:
+    """A file without rows for each raw table that a dataset has nothing for."""
+    missing = [table for table in raw_tables() if table not in have]
+    return [transaction.writer(table, dataset, None).finish() for table in missing]
+
+
+def _column(table: pa.Table, field: pa.Field) -> Any:
+    if field.name not in table.column_names:
+        return pa.nulls(table.num_rows, field.type)
+    column = table[field.name]
+    return column if column.type == field.type else column.cast(field.type)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
