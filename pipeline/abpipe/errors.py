@@ -138,3 +138,19 @@ class NotFound(AbpipeError):
     def __init__(self, what: str, name: str, known: str) -> None:
         self.what, self.name, self.known = what, name, known
         super().__init__(f"the store holds no {what} {name!r}. {known}")
+
+
+class BadQuery(AbpipeError):
+    """DuckDB refuses a query."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(f"the query failed: {why}\nSee the tables: `abpipe sql 'SHOW TABLES'`")
+
+
+class NeedsFile(AbpipeError):
+    """A format that cannot go to a terminal or a pipe."""
+
+    def __init__(self, form: str) -> None:
+        self.form = form
+        super().__init__(f"{form} needs a file to be written to: `-o answer.{form}`")

@@ -146,6 +146,10 @@ class Manifest:
             files=_in_order((*bare.files, *files)),
         )
 
+    def with_files(self, files: Iterable[File]) -> Manifest:
+        """This manifest with files added."""
+        return replace(self, files=_in_order((*self.files, *files)))
+
     def without_source(self, source_no: int) -> Manifest:
         """This manifest without a source; a dataset goes with its last one."""
         sources = tuple(s for s in self.sources if s.source_no != source_no)

@@ -117,6 +117,24 @@ class Transaction:
         self._writers.clear()
         self.sweep()
 
+    def staged_path(self, file: File) -> Path:
+        """Where a file is now: it may not have its name yet."""
+        waiting = {writer.path: writer.temporary for writer in self._writers}
+        path = self.store.path(file)
+        return waiting.get(path, path)
+
+    def commit_with_empty_tables(self, manifest: Manifest) -> None:
+        """Commit, with a file without rows for each raw table that a dataset has nothing for."""
+        empty = []
+        for dataset in manifest.datasets:
+            have = {file.table for file in manifest.files if file.dataset == dataset}
+            empty += [
+                self.writer(table, dataset, None).finish()
+                for table in raw_tables()
+                if table not in have
+            ]
+        self.commit(manifest.with_files(empty))
+
     def sweep(self) -> None:
         """Remove what no manifest names: left by a crash, replaced, or forgotten."""
         named = {self.store.path(file) for file in self.manifest.files}
@@ -212,12 +230,6 @@ def read_groups(path: Path) -> Iterator[pa.Table]:
     with pq.ParquetFile(path) as file:
         for i in range(file.num_row_groups):
             yield file.read_row_group(i)
-
-
-def empty_files(transaction: Transaction, dataset: str, have: set[str]) -> list[File]:
-    """A file without rows for each raw table that a dataset has nothing for."""
-    missing = [table for table in raw_tables() if table not in have]
-    return [transaction.writer(table, dataset, None).finish() for table in missing]
 
 
 def _column(table: pa.Table, field: pa.Field) -> Any:

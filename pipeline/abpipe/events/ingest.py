@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ from abpipe.parallel import Workers
 from abpipe.raw.block import Block, Blocks, Take, XmlBlock
 from abpipe.raw.json_records import starts
 from abpipe.raw.sources import Source, find
-from abpipe.store import Store, TableWriter, Transaction, empty_files
+from abpipe.raw.streams import OnRead
+from abpipe.store import Store, TableWriter, Transaction
 
 IDS_PER_SOURCE = 1 << 32
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
@@ -40,8 +42,8 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 #: The tables whose rows come from the blocks of a source.
 TABLES = ("images", "annotations", "events", "objects", "rejects")
 
-#: Told how many bytes of which source have been read.
-Progress = Callable[[Source, int], None]
+#: Told of a source's name, its size, and how many of its bytes have been read.
+Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,8 @@ class _Job:
                 what = "options" if old.sha256 == sha256 else "content"
                 raise SourceChanged(self.source.name, what)
             source_no = old.source_no if old else transaction.manifest.next_source_no
-            counts, new, partial = self._write(transaction, workers, source_no, progress)
+            on_read = partial(progress, self.source.name, size) if progress else None
+            counts, new, broken = self._write(transaction, workers, source_no, on_read)
             merged = merge(transaction, new, source_no)
             ledger = Ledger.of(counts, merged.duplicates, merged.conflicts)
             self._judge(ledger, new)
@@ -119,11 +122,11 @@ class _Job:
                 size,
                 sha256,
                 self.options,
-                partial,
+                broken,
                 ledger,
             )
-            files = [*merged.files.values(), *self._dataset_files(transaction)]
-            transaction.commit(transaction.manifest.with_source(entry, files))
+            files = [*merged.files.values(), *self._classes(transaction)]
+            transaction.commit_with_empty_tables(transaction.manifest.with_source(entry, files))
             write_catalogs(store, transaction.manifest)
             return Ingested(entry, _rows(transaction, source_no), is_new=True)
 
@@ -143,29 +146,29 @@ class _Job:
         transaction: Transaction,
         workers: Workers,
         source_no: int,
-        progress: Progress | None,
+        on_read: OnRead,
     ) -> tuple[Counter[str], dict[str, TableWriter], str | None]:
         """Read the source to its end; its rows go to new files."""
         new = {table: transaction.writer(table, self.dataset, source_no) for table in TABLES}
         stamp = _Stamp(self.source.name, source_no * IDS_PER_SOURCE)
         counts: Counter[str] = Counter()
-        partial = None
+        broken = None
         try:
-            for batch in workers.map(parse, lambda take: self._blocks(take, progress)):
+            for batch in workers.map(parse, partial(self._blocks, on_read=on_read)):
                 counts += batch.counts
                 for table, rows in stamp(batch).items():
                     new[table].write(rows)
         except BrokenSource as err:
             if not self.keep_partial:
                 raise
-            partial = str(err.why)
+            broken = err.why
         if self.source.form == "json":
             counts["members.ok"] += 1
-        return counts, new, partial
+        return counts, new, broken
 
-    def _blocks(self, take: Take, progress: Progress | None) -> Blocks:
+    def _blocks(self, take: Take, on_read: OnRead) -> Blocks:
         left = self.options.get("limit")
-        for block in self.source.blocks(take, progress and (lambda n: progress(self.source, n))):
+        for block in self.source.blocks(take, on_read):
             if left is not None:
                 block, left = _first(block, left)
             yield block
@@ -186,15 +189,12 @@ class _Job:
             raise NothingReadable(self.source.name, rejects, example)
         raise TooManyRejects(self.source.name, rejects, self.max_rejects or 0, example)
 
-    def _dataset_files(self, transaction: Transaction) -> Iterator[File]:
-        """What the dataset needs once: its classes, and a file for each table that has no other."""
-        files = transaction.manifest.files
-        have = {file.table for file in files if file.dataset == self.dataset}
-        if "classes" not in have:
+    def _classes(self, transaction: Transaction) -> Iterator[File]:
+        """The dataset's classes, if it has none yet."""
+        if not transaction.manifest.files_of("classes", self.dataset):
             writer = transaction.writer("classes", self.dataset, None)
             writer.write(pa.Table.from_pylist(list(classes(self.source.tool)), writer.schema))
             yield writer.finish()
-        yield from empty_files(transaction, self.dataset, {*have, *TABLES, "classes"})
 
 
 class _Stamp:

@@ -1,0 +1,179 @@
+"""Check: is a store what its manifest and its schemas promise, and what is in a source?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from abpipe.catalog import connect
+from abpipe.contracts import Contract, contracts, raw_tables
+from abpipe.errors import BrokenSource
+from abpipe.events.parse import parse
+from abpipe.manifest import File, Manifest, SourceEntry
+from abpipe.parallel import Workers
+from abpipe.raw.sources import Source, find
+from abpipe.store import Store
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something worth knowing: an error, a warning, or a note; where, and how often."""
+
+    level: str
+    where: str
+    what: str
+    count: int = 1
+
+
+def check(
+    *sources: str | Path, store: Path | str = "abstore", jobs: int | None = None
+) -> list[Finding]:
+    """Verify a store, or (if any are named) sources without ingesting them.
+
+    A store: every file's size, checksum, schema and row count, every key, range and reference, and
+    the sums of the ledgers. Sources: what would be rejected, skipped, or kept as unknown.
+    """
+    if sources:
+        with Workers(jobs) as workers:
+            found = [source for pattern in sources for source in find(str(pattern))]
+            return [finding for source in found for finding in _source(source, workers)]
+    opened = Store(store)
+    manifest = opened.manifest()
+    findings = [finding for file in manifest.files for finding in _file(opened, file)]
+    findings += _strays(opened, manifest)
+    findings += [finding for entry in manifest.sources for finding in _ledger(entry, manifest)]
+    if not any(finding.level == "error" for finding in findings):  # queries need sound files
+        with connect(store) as connection:
+            findings += _contents(connection)
+    return findings
+
+
+def _source(source: Source, workers: Workers) -> Iterator[Finding]:
+    counts: Counter[str] = Counter()
+    try:
+        for batch in workers.map(parse, source.blocks):
+            counts += batch.counts
+    except BrokenSource as err:
+        yield Finding("error", source.name, f"{err.why} (readable up to byte {err.offset:,})")
+    for name, n in sorted(counts.items()):
+        group, _, detail = name.partition(".")
+        if group == "rejects":
+            yield Finding("warning", source.name, f"rejected: {detail}", n)
+        elif group in ("junk", "extra"):
+            what = {"junk": "skipped as junk", "extra": "field without a column, kept in extra"}
+            yield Finding("note", source.name, f"{what[group]}: {detail}", n)
+    good = counts["records.total"] - counts["records.rejected"]
+    yield Finding("note" if good else "error", source.name, "records that read well", good)
+
+
+def _file(store: Store, file: File) -> Iterator[Finding]:
+    path = store.path(file)
+    if not path.is_file():
+        yield Finding("error", file.path, "the manifest names this file, and it is missing")
+        return
+    if path.stat().st_size != file.bytes:
+        yield Finding("error", file.path, f"{path.stat().st_size:,} bytes, written {file.bytes:,}")
+        return
+    with path.open("rb") as opened:
+        if hashlib.file_digest(opened, "sha256").hexdigest() != file.sha256:
+            yield Finding("error", file.path, "its bytes have changed since it was written")
+            return
+    try:
+        parquet = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as err:
+        yield Finding("error", file.path, f"it cannot be read as Parquet: {err}")
+        return
+    with parquet:
+        if parquet.metadata.num_rows != file.rows:
+            yield Finding("error", file.path, f"{parquet.metadata.num_rows:,} rows, written {file.rows:,}")
+        if not parquet.schema_arrow.equals(contracts()[file.table].schema):
+            yield Finding("error", file.path, "its columns are not those that its schema declares")
+
+
+def _strays(store: Store, manifest: Manifest) -> Iterator[Finding]:
+    named = {store.path(file) for file in manifest.files}
+    for table in raw_tables():
+        for path in sorted((store.folder / table).glob("dataset=*/*.parquet")):
+            if path not in named:
+                place = path.relative_to(store.folder).as_posix()
+                yield Finding("warning", place, "no manifest names this file; the next write removes it")
+
+
+def _ledger(entry: SourceEntry, manifest: Manifest) -> Iterator[Finding]:
+    ledger = entry.ledger
+    for name, sums in (("members", ledger.members), ("records", ledger.records)):
+        if sums["total"] != sum(n for kind, n in sums.items() if kind != "total"):
+            yield Finding("error", entry.name, f"the ledger's {name} do not add up: {sums}")
+    rows = Counter[str]()
+    for file in manifest.files:
+        if file.source_no == entry.source_no:
+            rows[file.table] += file.rows
+    if rows["annotations"] != ledger.records["rows"]:
+        what = f"{rows['annotations']:,} annotations, {ledger.records['rows']:,} in the ledger"
+        yield Finding("error", entry.name, what)
+    if entry.partial:
+        yield Finding("warning", entry.name, f"only the readable part was kept: {entry.partial}")
+    for code, n in ledger.rejects.items():
+        yield Finding("warning", entry.name, f"rejected: {code}", n)
+    for name, n in ledger.extra.items():
+        yield Finding("note", entry.name, f"field without a column, kept in extra: {name}", n)
+
+
+def _contents(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
+    for name in raw_tables():
+        contract = contracts()[name]
+        for what, n in _violations(connection, contract):
+            yield Finding("error", name, what, n)
+    for where, what, query in _REFERENCES:
+        (n,) = connection.execute(query).fetchone() or (0,)
+        if n:
+            yield Finding("error", where, what, n)
+    (n,) = connection.execute("SELECT count(*) FROM conflicts").fetchone() or (0,)
+    if n:
+        yield Finding("warning", "annotations", "records that share a natural key; see the view conflicts", n)
+
+
+def _violations(
+    connection: duckdb.DuckDBPyConnection, contract: Contract
+) -> Iterator[tuple[str, int]]:
+    """What breaks the promises of a schema, and how many rows do."""
+    rules = {f'"{c.name}" is never NULL': f'"{c.name}" IS NULL' for c in contract.columns if not c.null}
+    rules |= {f"{c.name}: {c.rule}": f"NOT ({c.rule})" for c in contract.columns if c.rule}
+    key = ", ".join(f'"{column}"' for column in ("dataset", *contract.key))
+    counts = ", ".join(f"count(*) FILTER (WHERE {rule})" for rule in rules.values()) or "0"
+    broken = connection.execute(f"SELECT {counts} FROM {contract.name}").fetchone() or ()
+    for promise, n in zip(rules, broken, strict=False):
+        if n:
+            yield f"breaks its promise: {promise}", n
+    (twice,) = connection.execute(
+        f"SELECT count(*) FROM (SELECT 1 FROM {contract.name} GROUP BY {key} HAVING count(*) > 1)"
+    ).fetchone() or (0,)
+    if twice:
+        yield f"its key ({key}) is not unique", twice
+
+
+_REFERENCES = (
+    (
+        "events",
+        "events whose record is not in annotations",
+        "SELECT count(*) FROM events ANTI JOIN annotations USING (annotation_id, image_id, dataset)",
+    ),
+    (
+        "annotations",
+        "records whose picture is not in images",
+        "SELECT count(*) FROM annotations ANTI JOIN images USING (image_id, source, dataset)",
+    ),
+    (
+        "images",
+        "pictures whose n_annotations is not the number of their records",
+        "SELECT count(*) FROM images AS i WHERE n_annotations <> (SELECT count(*) FROM annotations AS a"
+        " WHERE (a.image_id, a.source, a.dataset) = (i.image_id, i.source, i.dataset))",
+    ),
+)

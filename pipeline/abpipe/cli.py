@@ -1,0 +1,241 @@
+"""The command line: parse, call one function, show one result."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from abpipe import __version__
+from abpipe.errors import AbpipeError
+
+app = typer.Typer(
+    name="abpipe",
+    help="Annotation byproducts (mouse traces, clicks, hovers, icon drags) as tables.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+class Format(StrEnum):
+    """How `abpipe sql` answers."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+class Kind(StrEnum):
+    """What `abpipe synth` makes."""
+
+    imagenet = "imagenet"
+    coco = "coco"
+
+
+StoreDir = Annotated[
+    Path, typer.Option("-s", "--store", envvar="ABPIPE_STORE", help="Folder of the store")
+]
+Dataset = Annotated[str | None, typer.Option("--dataset", help="Name of the dataset")]
+Jobs = Annotated[
+    int | None, typer.Option("-j", "--jobs", min=1, help="Processes  [default: all cores]")
+]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show where an error came from")]
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON")]
+
+STORE = Path("abstore")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"abpipe {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version")
+    ] = False,
+) -> None:
+    """Annotation byproducts (mouse traces, clicks, hovers, icon drags) as tables."""
+
+
+@app.command()
+def ingest(
+    sources: Annotated[list[str], typer.Argument(help="Archives, folders, files or globs")],
+    store: StoreDir = STORE,
+    dataset: Dataset = None,
+    jobs: Jobs = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Read the first files or records only")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace a source that has changed")
+    ] = False,
+    keep_partial: Annotated[
+        bool, typer.Option("--keep-partial", help="Keep what is readable of a broken source")
+    ] = False,
+    max_rejects: Annotated[
+        int | None, typer.Option(min=0, help="Fail if more cannot be read")
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Add sources to a store: `abpipe ingest imagenet_ab_v1_0.tar.gz`."""
+    from abpipe import render
+    from abpipe.events.ingest import ingest as run
+
+    with render.progress(quiet or json) as progress:
+        done = run(
+            *sources,
+            store=store,
+            dataset=dataset,
+            jobs=jobs,
+            limit=limit,
+            replace=replace,
+            keep_partial=keep_partial,
+            max_rejects=max_rejects,
+            progress=progress,
+        )
+    if json:
+        render.as_json(done)
+    elif not quiet:
+        render.ledgers(done)
+
+
+@app.command()
+def sql(
+    query: Annotated[str | None, typer.Argument(help="SQL; else it is asked for, or read")] = None,
+    store: StoreDir = STORE,
+    form: Annotated[Format, typer.Option("--format", help="How to answer")] = Format.table,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write")] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Query a store: `abpipe sql "SELECT count(*) FROM images"`."""
+    from abpipe.query import answer, converse
+
+    if query is None and sys.stdin.isatty():
+        converse(store)
+    else:
+        answer(query or sys.stdin.read(), store, form.value, output)
+
+
+@app.command()
+def info(
+    store: StoreDir = STORE, json: Json = False, quiet: Quiet = False, verbose: Verbose = False
+) -> None:
+    """Show what is in a store: sources, rows, ledgers, coverage, sizes."""
+    from abpipe import render
+    from abpipe.summary import summarize
+
+    found = summarize(store)
+    if json:
+        render.as_json(found)
+    else:
+        render.summary(found)
+
+
+@app.command()
+def check(
+    sources: Annotated[
+        list[str] | None, typer.Argument(help="Sources to look through instead of a store")
+    ] = None,
+    store: StoreDir = STORE,
+    jobs: Jobs = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Verify a store, or sources without ingesting them; exit 1 if there is an error."""
+    from abpipe import render
+    from abpipe.audit import check as run
+
+    found = run(*(sources or ()), store=store, jobs=jobs)
+    if json:
+        render.as_json(found)
+    elif not quiet:
+        render.findings(found)
+    raise typer.Exit(any(finding.level == "error" for finding in found))
+
+
+@app.command()
+def forget(
+    annotator: Annotated[str | None, typer.Option(help="An annotator's id")] = None,
+    source: Annotated[str | None, typer.Option(help="A source's name")] = None,
+    store: StoreDir = STORE,
+    dataset: Dataset = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Remove every trace of an annotator or a source from a store."""
+    from abpipe import render
+    from abpipe.removal import forget as run
+
+    if (annotator is None) == (source is None):
+        raise typer.BadParameter("name one of --annotator and --source")
+    done = run(store, annotator=annotator, source=source, dataset=dataset)
+    if json:
+        render.as_json(done)
+    elif not quiet:
+        render.forgotten(done)
+
+
+@app.command()
+def synth(
+    out: Annotated[Path, typer.Argument(help="Folder to write to")],
+    kind: Annotated[Kind, typer.Option(help="Which archive")] = Kind.imagenet,
+    count: Annotated[int, typer.Option("-n", "--count", min=1, help="Pictures")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes")] = 0,
+    defects: Annotated[bool, typer.Option("--defects", help="Plant every known defect")] = False,
+    pictures: Annotated[bool, typer.Option("--pictures", help="Draw the pictures, too")] = False,
+    jobs: Jobs = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Make an archive in the exact raw format, with the truth beside it."""
+    from abpipe import render
+    from abpipe.synth import synth as run
+
+    with render.counter(f"synth {kind.value}", count, quiet) as progress:
+        made = run(
+            out,
+            kind=kind.value,
+            count=count,
+            seed=seed,
+            defects=defects,
+            pictures=pictures,
+            jobs=jobs,
+            progress=progress,
+        )
+    if not quiet:
+        typer.echo(made.archive)
+
+
+def main() -> None:
+    """Run the command line; the one place where errors become exit codes."""
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as `abpipe sql … | head` expects
+    try:
+        app()
+    except AbpipeError as err:
+        if {"-v", "--verbose"} & {*sys.argv}:
+            raise
+        sys.stderr.write(f"error: {err}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: the store is as it was\n")
+        os._exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""Forget: remove an annotator or a source from a store, rewriting every file that held them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from abpipe.catalog import write_catalogs
+from abpipe.errors import NotFound
+from abpipe.manifest import File, Manifest, SourceEntry
+from abpipe.store import Store, Transaction, read_groups
+
+Ids = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What was removed; `mentions` counts rows of other people's that still name the annotator."""
+
+    records: int
+    rejects: int
+    sources: list[str]
+    mentions: int = 0
+
+
+def forget(
+    store: Path | str = "abstore",
+    *,
+    annotator: str | None = None,
+    source: str | None = None,
+    dataset: str | None = None,
+) -> Forgotten:
+    """Remove every trace of an annotator, or of a source, from a store (of one dataset if named).
+
+    The annotator's records, events, and rejects that hold the id go; ledgers count the records as
+    forgotten. Raises NotFound if the store holds neither, ValueError unless exactly one is named.
+    """
+    if (annotator is None) == (source is None):
+        raise ValueError("name either an annotator or a source")
+    opened = Store(store)
+    opened.manifest()  # there must be a store: a transaction would make one
+    with opened.transaction() as transaction:
+        if annotator is not None:
+            done = _forget_annotator(transaction, annotator, dataset)
+        else:
+            done = _forget_source(transaction, source or "", dataset)
+        write_catalogs(opened, transaction.manifest)
+    return done
+
+
+def _forget_source(transaction: Transaction, name: str, dataset: str | None) -> Forgotten:
+    manifest = transaction.manifest
+    gone = [s for s in manifest.sources if s.name == name and dataset in (None, s.dataset)]
+    if not gone:
+        names = ", ".join(sorted({s.name for s in manifest.sources}))
+        raise NotFound("source", name, f"It holds: {names}")
+    for entry in gone:
+        manifest = manifest.without_source(entry.source_no)
+    transaction.commit_with_empty_tables(manifest)
+    records = sum(entry.ledger.records["rows"] for entry in gone)
+    rejects = sum(sum(entry.ledger.rejects.values()) for entry in gone)
+    return Forgotten(records, rejects, [entry.name for entry in gone])
+
+
+def _forget_annotator(transaction: Transaction, annotator: str, dataset: str | None) -> Forgotten:
+    manifest = transaction.manifest
+    done = Forgotten(0, 0, [])
+    for entry in manifest.sources:
+        if dataset in (None, entry.dataset):
+            manifest, done = _without_annotator(transaction, manifest, entry, annotator, done)
+    if not done.sources:
+        raise NotFound(
+            "annotator", annotator, "List them: `abpipe sql 'SELECT DISTINCT annotator_id FROM annotations'`"
+        )
+    transaction.commit_with_empty_tables(manifest)
+    return done
+
+
+def _without_annotator(
+    transaction: Transaction,
+    manifest: Manifest,
+    entry: SourceEntry,
+    annotator: str,
+    done: Forgotten,
+) -> tuple[Manifest, Forgotten]:
+    """The manifest with the files of one source rewritten, where they name the annotator."""
+    files = {f.table: f for f in manifest.files if f.source_no == entry.source_no}
+    ids, image_ids = _records_of(transaction, files["annotations"], annotator)
+    n_rejects, mentions = 0, 0
+    changed: dict[str, File] = {}
+    if len(ids):
+        per_image = dict(zip(*np.unique(image_ids, return_counts=True), strict=True))
+        edits: dict[str, Edit] = {
+            "annotations": lambda t: t.filter(pa.array(~np.isin(t["annotation_id"].to_numpy(), ids))),
+            "images": lambda t: _with_fewer(t, per_image),
+        }
+        edits["events"] = edits["annotations"]
+        changed = {table: _rewritten(transaction, files[table], edit) for table, edit in edits.items()}
+    if "rejects" in files:
+        kept = _rewritten(transaction, files["rejects"], lambda t: t.filter(pc.invert(_names(t, annotator))))
+        n_rejects = files["rejects"].rows - kept.rows
+        if n_rejects:
+            changed["rejects"] = kept
+    if not changed:
+        return manifest, done
+    for table in ("annotations", "images"):
+        path = transaction.staged_path(changed.get(table, files[table]))
+        mentions += sum(pc.sum(_names(group, annotator)).as_py() or 0 for group in read_groups(path))
+    left = [changed.get(f.table, f) for f in files.values()]
+    after = replace(entry, ledger=entry.ledger.forget(len(ids)))
+    return manifest.with_source(after, left), Forgotten(
+        done.records + len(ids), done.rejects + n_rejects, [*done.sources, entry.name], done.mentions + mentions
+    )
+
+
+#: Rows of a table in, the rows to keep out.
+Edit = Callable[[pa.Table], pa.Table]
+
+
+def _records_of(
+    transaction: Transaction, file: File, annotator: str
+) -> tuple[Ids, npt.NDArray[np.object_]]:
+    ids, image_ids = [np.empty(0, np.int64)], [np.empty(0, object)]
+    for group in read_groups(transaction.store.path(file)):
+        theirs = group.filter(pc.equal(group["annotator_id"], annotator))
+        ids.append(theirs["annotation_id"].to_numpy())
+        image_ids.append(theirs["image_id"].to_numpy())
+    return np.concatenate(ids), np.concatenate(image_ids)
+
+
+def _rewritten(transaction: Transaction, file: File, edit: Edit) -> File:
+    writer = transaction.writer(file.table, file.dataset, file.source_no)
+    for group in read_groups(transaction.store.path(file)):
+        writer.write(edit(group))
+    return writer.finish()
+
+
+def _with_fewer(images: pa.Table, per_image: dict[str, int]) -> pa.Table:
+    gone = np.array([per_image.get(name, 0) for name in images["image_id"].to_pylist()], np.int64)
+    at = images.column_names.index("n_annotations")
+    left = images["n_annotations"].to_numpy() - gone
+    return images.set_column(at, images.schema.field(at), pa.array(left))
+
+
+def _names(table: pa.Table, annotator: str) -> pa.ChunkedArray:
+    """Which rows hold the annotator's id in any text or bytes."""
+    found = pa.chunked_array([np.zeros(table.num_rows, bool)])
+    for column in table.columns:
+        if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
+            here = pc.match_substring(column, annotator)
+            found = pc.or_(found, pc.fill_null(here, False))
+    return found

@@ -1,0 +1,185 @@
+"""How results look in a terminal: tables to standard output, progress to standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from abpipe.audit import Finding
+    from abpipe.events.ingest import Ingested
+    from abpipe.events.ingest import Progress as OnProgress
+    from abpipe.manifest import SourceEntry
+    from abpipe.removal import Forgotten
+    from abpipe.summary import Summary
+
+_STYLE = {"error": "bold red", "warning": "yellow", "note": "dim"}
+
+
+def as_json(result: Any) -> None:
+    """Write a result, or a list of them, as JSON."""
+    found = [asdict(r) for r in result] if isinstance(result, list) else asdict(result)
+    sys.stdout.buffer.write(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+def say(message: str) -> None:
+    """Write a line of talk."""
+    Console(stderr=True, highlight=False).print(message, markup=False)
+
+
+def ledgers(results: Iterable[Ingested]) -> None:
+    """The ledgers of sources, whose sums a reader can check."""
+    results = list(results)
+    for result in results:
+        if not result.is_new:
+            say(f"{result.source.name} is in the store already: nothing changed")
+    _ledgers([result.source for result in results])
+
+
+def _ledgers(sources: Sequence[SourceEntry]) -> None:
+    table = _table(
+        "source",
+        "dataset",
+        "files",
+        "= ok",
+        "+ junk",
+        "+ rejected",
+        "records",
+        "= rows",
+        "+ duplicates",
+        "+ rejected",
+        "+ forgotten",
+        left=2,
+    )
+    for source in sources:
+        name = f"{source.name} (partial)" if source.partial else source.name
+        numbers = [*source.ledger.members.values(), *source.ledger.records.values()]
+        table.add_row(name, source.dataset, *(f"{n:,}" for n in numbers))
+    _show(table)
+    reasons = _table("source", "what", "count", left=2)
+    for source in sources:
+        ledger = source.ledger
+        for what, counts in (
+            ("skipped", ledger.junk),
+            ("rejected", ledger.rejects),
+            ("kept in extra", ledger.extra),
+        ):
+            for name, n in counts.items():
+                reasons.add_row(source.name, f"{what}: {name}", f"{n:,}")
+        if ledger.conflicts:
+            reasons.add_row(source.name, "same natural key, other content", f"{ledger.conflicts:,}")
+    if reasons.row_count:
+        _show(reasons)
+
+
+def summary(found: Summary) -> None:
+    """What is in a store."""
+    for name, about in found.datasets.items():
+        say(f"{name}: {about.get('title', about['tool'] + ' records')}")
+    _ledgers(found.sources)
+    table = _table("table", *found.rows, "size", left=1)
+    for name, size in found.bytes.items():
+        numbers = (f"{rows[name]:,}" for rows in found.rows.values())
+        table.add_row(name, *numbers, f"{size / 1e6:,.1f} MB")
+    _show(table)
+    coverage = _table("coverage", *found.coverage, left=1)
+    kinds = dict.fromkeys(kind for counts in found.coverage.values() for kind in counts)
+    for kind in kinds:
+        numbers = (f"{counts.get(kind, 0):,}" for counts in found.coverage.values())
+        coverage.add_row(kind.replace("_", " "), *numbers)
+    _show(coverage)
+
+
+def findings(found: Sequence[Finding]) -> None:
+    """What a check found."""
+    table = _table("level", "where", "what", "count", left=3)
+    for finding in found:
+        style = _STYLE[finding.level]
+        table.add_row(finding.level, finding.where, finding.what, f"{finding.count:,}", style=style)
+    if found:
+        _show(table)
+    else:
+        say("everything is as it should be")
+
+
+def forgotten(done: Forgotten) -> None:
+    """What was removed from a store."""
+    sources = ", ".join(done.sources)
+    say(f"forgotten: {done.records:,} records and {done.rejects:,} rejects of {sources}")
+    if done.mentions:
+        say(f"{done.mentions:,} rows of others still hold the id in a text: see the column extra")
+
+
+@contextmanager
+def counter(what: str, total: int, quiet: bool) -> Iterator[Callable[[int], None] | None]:
+    """A bar that counts to a total, on a terminal only; it is told how many are done."""
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    ) as bars:
+        task = bars.add_task(what, total=total)
+        yield lambda done: bars.update(task, completed=done)
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[OnProgress | None]:
+    """A bar for each source with rate and time left, on a terminal only."""
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+    tasks: dict[str, Any] = {}
+    with bars:
+
+        def advance(source: str, size: int, done: int) -> None:
+            if source not in tasks:
+                tasks[source] = bars.add_task(source, total=size)
+            bars.update(tasks[source], completed=done)
+
+        yield advance
+
+
+def _table(*columns: str, left: int) -> Table:
+    """A plain table; all but the first columns are numbers."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i < left else "right", overflow="fold")
+    return table
+
+
+def _show(table: Table) -> None:
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = 160
+    console.print(table)
