@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +10,6 @@ from typing import Annotated
 import typer
 
 from abpipe import __version__
-from abpipe.errors import AbpipeError
 
 app = typer.Typer(
     name="abpipe",
@@ -92,7 +89,9 @@ def ingest(
     """Add sources to a store: `abpipe ingest imagenet_ab_v1_0.tar.gz`."""
     from abpipe import render
     from abpipe.events.ingest import ingest as run
+    from abpipe.parallel import spare_pandas
 
+    spare_pandas()
     with render.progress(quiet or json) as progress:
         done = run(
             *sources,
@@ -158,7 +157,9 @@ def check(
     """Verify a store, or sources without ingesting them; exit 1 if there is an error."""
     from abpipe import render
     from abpipe.audit import check as run
+    from abpipe.parallel import spare_pandas
 
+    spare_pandas()
     found = run(*(sources or ()), store=store, jobs=jobs)
     if json:
         render.as_json(found)
@@ -219,23 +220,3 @@ def synth(
         )
     if not quiet:
         typer.echo(made.archive)
-
-
-def main() -> None:
-    """Run the command line; the one place where errors become exit codes."""
-    if hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as `abpipe sql … | head` expects
-    try:
-        app()
-    except AbpipeError as err:
-        if {"-v", "--verbose"} & {*sys.argv}:
-            raise
-        sys.stderr.write(f"error: {err}\n")
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted: the store is as it was\n")
-        os._exit(130)
-
-
-if __name__ == "__main__":
-    main()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class AbpipeError(Exception):
     """Base of all errors that end in a message and exit code 1."""
@@ -154,3 +156,34 @@ class NeedsFile(AbpipeError):
     def __init__(self, form: str) -> None:
         self.form = form
         super().__init__(f"{form} needs a file to be written to: `-o answer.{form}`")
+
+
+class UnknownKind(AbpipeError):
+    """A kind of archive was asked for that the generator cannot make."""
+
+    def __init__(self, kind: str, kinds: Iterable[str]) -> None:
+        self.kind, self.kinds = kind, tuple(kinds)
+        super().__init__(f"{kind!r} is no kind of archive. Choose one of: {', '.join(self.kinds)}")
+
+
+class BadCount(AbpipeError):
+    """An archive of no pictures, or of more than there are, was asked for."""
+
+    def __init__(self, count: int, most: int) -> None:
+        self.count, self.most = count, most
+        super().__init__(f"cannot make {count} pictures. Expected 1 to {most:,}, e.g. `-n 1000`")
+
+
+class InTheWay(AbpipeError):
+    """The folder holds something that is not of the same kind's making."""
+
+    def __init__(self, path: object) -> None:
+        self.path = path
+        super().__init__(f"{path} is in the way and would be lost. Choose another folder")
+
+
+class NoPillow(AbpipeError):
+    """Pictures were asked for, and the library that draws them is missing."""
+
+    def __init__(self) -> None:
+        super().__init__("drawing pictures needs Pillow: `pip install 'abpipe[synth]'`")

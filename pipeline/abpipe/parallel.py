@@ -5,18 +5,20 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack
 from multiprocessing.shared_memory import SharedMemory
 from traceback import clear_frames
+from typing import TYPE_CHECKING, cast
 
-from abpipe.events.rows import Batch
-from abpipe.raw.block import BLOCK_BYTES, PADDING, Block, Blocks, Buffer, Take
+from abpipe.raw.buffer import BLOCK_BYTES, PADDING, Buffer
 
-#: Module-level, so that it can be sent to another process.
-Parse = Callable[[Block], Batch]
+if TYPE_CHECKING:
+    from abpipe.events.rows import Batch
+    from abpipe.raw.block import Block, Blocks, Take
 
 
 class Workers:
@@ -60,8 +62,13 @@ class Workers:
             slot.release()
         self._stack.close()
 
-    def map(self, parse: Parse, read: Callable[[Take], Blocks]) -> Iterator[Batch]:
-        """The batches of all blocks that `read` yields, in their order."""
+    def map(
+        self, parse: Callable[[Block], Batch], read: Callable[[Take], Blocks]
+    ) -> Iterator[Batch]:
+        """The batches of all blocks that `read` yields, in their order.
+
+        Other processes import `parse` by its name.
+        """
         waiting: deque[Future[Batch]] = deque()
         try:
             for block in read(self._free.popleft):
@@ -74,18 +81,21 @@ class Workers:
             for future in waiting:
                 future.cancel()
 
-    def _start(self, parse: Parse, block: Block | Batch) -> Future[Batch]:
+    def _start(
+        self, parse: Callable[[Block], Batch], block: Block | Batch
+    ) -> Future[Batch]:
         done: Future[Batch] = Future()
-        if isinstance(block, Batch):
-            done.set_result(block)
-        elif self._pool and self._free and block.buffer in self._slots:
+        buffer = getattr(block, "buffer", None)
+        if buffer is None:  # the reader itself had something to say
+            done.set_result(cast("Batch", block))
+        elif self._pool and self._free and buffer in self._slots:
             future = self._pool.submit(parse, block)
-            future.add_done_callback(lambda _: self._free.append(block.buffer))
+            future.add_done_callback(lambda _: self._free.append(buffer))
             return future
         else:
-            done.set_result(parse(block))
-            if block.buffer in self._slots:
-                self._free.append(block.buffer)
+            done.set_result(parse(cast("Block", block)))
+            if buffer in self._slots:
+                self._free.append(buffer)
         return done
 
 
@@ -96,7 +106,21 @@ def _ignore_interrupts() -> None:
 
 def _start() -> None:
     """Import what parsing needs."""
+    spare_pandas()
     import abpipe.events.parse  # noqa: F401
+
+
+def spare_pandas() -> None:
+    """Let Arrow believe that pandas is missing: only for processes that are abpipe's own.
+
+    The first `pyarrow.array` imports pandas where it is installed, 0.2 s that nothing here needs.
+    """
+    if "pandas" not in sys.modules:
+        sys.modules["pandas"] = None  # type: ignore[assignment]
+        import pyarrow as pa
+
+        pa.array([0])
+        del sys.modules["pandas"]
 
 
 def _discard(memory: SharedMemory) -> None:

@@ -128,7 +128,7 @@ def forgotten(done: Forgotten) -> None:
 
 @contextmanager
 def counter(what: str, total: int, quiet: bool) -> Iterator[Callable[[int], None] | None]:
-    """A bar that counts to a total, on a terminal only; it is told how many are done."""
+    """A bar that counts to a total, on a terminal only; it is told of each few more."""
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
         yield None
@@ -141,7 +141,7 @@ def counter(what: str, total: int, quiet: bool) -> Iterator[Callable[[int], None
         console=console,
     ) as bars:
         task = bars.add_task(what, total=total)
-        yield lambda done: bars.update(task, completed=done)
+        yield lambda made: bars.advance(task, made)
 
 
 @contextmanager

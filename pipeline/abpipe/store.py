@@ -14,6 +14,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from abpipe.errors import NoStore, Storage
 from abpipe.manifest import File, Manifest
 
 TEMPORARY = ".tmp"
-ROW_GROUP_BYTES = 64 << 20  # of Arrow memory; a few MB on disk
+ROW_GROUP_BYTES = 16 << 20  # of Arrow memory; about a megabyte on disk
 
 #: Errors of the file system that are the user's to mend.
 _STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG}
@@ -160,19 +161,18 @@ class TableWriter:
     def __init__(
         self, path: Path, name: str, table: str, dataset: str, source_no: int | None
     ) -> None:
-        contract = contracts()[table]
+        self._contract = contract = contracts()[table]
         self.path, self.temporary = path, path.with_name(path.name + TEMPORARY)
         self.table, self.dataset, self.source_no, self._name = table, dataset, source_no, name
-        self.schema = contract.schema
-        plain = set(contract.delta)
         self._file = self.temporary.open("wb")
         self._parquet = pq.ParquetWriter(
             self._file,
-            self.schema,
+            contract.memory_schema,
             compression="zstd",
             compression_level=1,
-            use_dictionary=[c.name for c in contract.columns if c.name not in plain],
-            column_encoding=dict.fromkeys(contract.delta, "DELTA_BINARY_PACKED"),
+            store_schema=False,  # a dictionary in memory is a plain string to readers
+            use_dictionary=contract.encoded(None, "dictionary"),
+            column_encoding=dict.fromkeys(contract.encoded("delta"), "DELTA_BINARY_PACKED"),
         )
         self._waiting: list[pa.Table] = []
         self._waiting_bytes = self.rows = 0
@@ -181,9 +181,8 @@ class TableWriter:
         """Append rows; columns that the table lacks are NULL."""
         if not table.num_rows:
             return
-        full = pa.Table.from_arrays(
-            [_column(table, field) for field in self.schema], schema=self.schema
-        )
+        schema = self._contract.memory_schema
+        full = pa.Table.from_arrays([_column(table, field) for field in schema], schema=schema)
         self.rows += full.num_rows
         self._waiting.append(full)
         self._waiting_bytes += full.nbytes
@@ -191,8 +190,8 @@ class TableWriter:
             self._flush()
 
     def _flush(self) -> None:
-        group = pa.concat_tables(self._waiting)
-        self._parquet.write_table(group, row_group_size=max(group.num_rows, 1))
+        group = pa.concat_tables(self._waiting).unify_dictionaries()
+        self._parquet.write_table(group, row_group_size=group.num_rows)
         self._waiting.clear()
         self._waiting_bytes = 0
 
@@ -234,9 +233,19 @@ def read_groups(path: Path) -> Iterator[pa.Table]:
 
 def _column(table: pa.Table, field: pa.Field) -> Any:
     if field.name not in table.column_names:
-        return pa.nulls(table.num_rows, field.type)
+        return _nulls(field.type, 1 << table.num_rows.bit_length()).slice(0, table.num_rows)
     column = table[field.name]
-    return column if column.type == field.type else column.cast(field.type)
+    if column.type == field.type:
+        return column
+    if pa.types.is_dictionary(field.type):
+        return column.dictionary_encode()
+    return column.cast(field.type)
+
+
+@cache
+def _nulls(kind: pa.DataType, n: int) -> pa.Array:
+    """A column of NULLs, made once for all that it is cut from."""
+    return pa.nulls(n, kind)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -241,7 +241,7 @@ def _with_odd_files(block: XmlBlock, fast: Batch, files: dict[str, Ints], odd: I
     new_ids = {"annotations": np.arange(len(place)), "events": place[ids][order["events"]]}
     tables = {"rejects": strict.tables["rejects"]}
     for name, taken in order.items():
-        both = [fast.tables[name], strict.tables[name]]
+        both = [_decoded(fast.tables[name]), strict.tables[name]]
         tables[name] = pa.concat_tables(both, promote_options="default").take(pa.array(taken))
         if name in new_ids:
             at = tables[name].schema.get_field_index("annotation_id")
@@ -259,8 +259,10 @@ class _Scan:
         self._find_lines()
         self._check_flow()
         self._find_segments()
+        self.places = {}
         for name, segment in _SEGMENTS.items():
-            self._drop(name, segment.matches(self.text, self.begin, self.newline, self.at[name]))
+            self.places[name] = segment.places(self.begin, self.newline, self.at[name])
+            self._drop(name, segment.matches(self.text, self.places[name]))
         self._keep_good()
         self._read_values()
 
@@ -330,7 +332,8 @@ class _Scan:
         """Forget the segments of the files that the strict parser will read."""
         if not self.good.all():
             for name, at in self.at.items():
-                self.at[name] = at[self.good[self._file_of(at)]]
+                keep = self.good[self._file_of(at)]
+                self.at[name], self.places[name] = at[keep], self.places[name][:, keep]
 
     def _read_values(self) -> None:
         """Read all values; forget those of files in which any value is not plain."""
@@ -348,13 +351,14 @@ class _Scan:
 
     def _read(self, name: str, kind: str, read: Read) -> list[Any]:
         """The values of one kind in a segment: for each slot an array over the segments."""
-        start, end = _SEGMENTS[name].values(self.begin, self.newline, self.at[name], kind)
+        start, end = _SEGMENTS[name].values(self.places[name], kind)
         n_slots, n = start.shape
-        values, ok = read(self.text, start.T.ravel(), end.T.ravel())
-        self._drop(name, ok.reshape(n, n_slots).all(axis=1))
+        order = "F" if read is decimals else "C"  # decimals are read in the order of their places
+        values, ok = read(self.text, start.ravel(order), end.ravel(order))
+        self._drop(name, ok.reshape(n_slots, n, order=order).all(axis=0))
         if isinstance(values, pa.Array):
-            return [values.take(pa.array(np.arange(i, n * n_slots, n_slots))) for i in range(n_slots)]
-        return list(values.reshape(n, n_slots).T)
+            return [values.slice(i * n, n) for i in range(n_slots)]
+        return list(values.reshape(n_slots, n, order=order))
 
     def _check_lists(self) -> None:
         """An empty element must be the only one of its list, else it is an item without fields."""
@@ -462,7 +466,7 @@ class _Scan:
             "annotations",
             annotation_id=np.arange(n),
             image_id=self.string["head"][1].take(of_record),
-            tool=pa.array(["imagenet"]).take(pa.array(np.zeros(n, np.int8))),
+            tool=_coded(np.zeros(n), pa.array(["imagenet"])),
             annotator_id=self.string["worker"][0],
             assignment_id=assignment,
             hit_id=hit,
@@ -509,8 +513,8 @@ class _Scan:
         return _table(
             "events",
             annotation_id=record,
-            image_id=self.string["head"][1].take(pa.array(self.file_of_record[record])),
-            kind=_KINDS.take(pa.array(kind)),
+            image_id=_coded(self.file_of_record[record], self.string["head"][1]),
+            kind=_coded(kind, _KINDS),
             seq=seq,
             t_ms=t_ms,
             x=pa.array(xy[0], mask=no_xy),
@@ -521,5 +525,21 @@ class _Scan:
 def _table(name: str, **columns: Any) -> pa.Table:
     """The named columns in the declared order; the others are NULL and are added by the store."""
     declared = [field for field in schema(name) if field.name in columns]
-    arrays = [pa.array(columns[field.name], field.type) for field in declared]
-    return pa.Table.from_arrays(arrays, schema=pa.schema(declared))
+    arrays = [
+        found if isinstance(found := columns[field.name], pa.Array) else pa.array(found, field.type)
+        for field in declared
+    ]
+    return pa.Table.from_arrays(arrays, [field.name for field in declared])
+
+
+def _decoded(table: pa.Table) -> pa.Table:
+    """The table with plain strings, as the strict parser has them."""
+    for i, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            table = table.set_column(i, field.name, table[i].cast(pa.string()))
+    return table
+
+
+def _coded(codes: npt.NDArray[Any], values: pa.Array) -> pa.Array:
+    """Strings that repeat, held by number."""
+    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), values)

@@ -204,7 +204,10 @@ def _add_file(data: bytes, member: str, rows: Rows) -> None:
         if err.code != "bad-xml" or not spans:
             raise
         root = _head(data, spans, err)
+        n_rejects = len(rows.tables["rejects"])
         _add_image(root, data, spans, member, rows)
+        if n_rejects == len(rows.tables["rejects"]):  # all records are good, and still it is broken
+            rows.reject("field", err.code, err.message, member, err.offset, data[err.offset :])
     else:
         _add_image(root, data, None, member, rows)
 

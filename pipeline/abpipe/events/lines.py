@@ -28,67 +28,55 @@ class Bytes:
 
 
 class Segment:
-    """Consecutive lines with tags that are known and values that are not.
+    """Consecutive lines: known texts, and between them values, each at the end of one.
 
-    `%d` is a whole number, `%f` a decimal one, `%s` a string, and `%a|b` one of two words.
+    `%d` is a whole number, `%f` a decimal one, `%s` a string, and `%a|b` one of two words. A text
+    runs from a value to the next, over as many lines as lie between them.
     """
 
     def __init__(self, *lines: str) -> None:
         self.n_lines = len(lines)
-        self.slots: list[tuple[str, int, int, int]] = []  # kind, line, bytes before and after
-        opening: list[tuple[int, int, int, int]] = []  # line, offset, word, mask
-        closing: list[tuple[int, int, int, int]] = []
+        self.kinds: list[str] = []
+        texts, in_line = [""], [0]
         for i, line in enumerate(lines):
             before, percent, rest = line.partition("%")
-            if not percent:
-                opening += _pieces(i, line + "\n", from_end=False)
-                continue
-            kind, _, after = rest.partition("<")
-            self.slots.append((kind, i, len(before), len(after) + 2))
-            opening += _pieces(i, before, from_end=False)
-            closing += _pieces(i, f"<{after}\n", from_end=True)
-        self.opening, self.closing = _columns(opening), _columns(closing)
+            texts[-1] += before
+            if percent:
+                kind, _, after = rest.partition("<")
+                self.kinds.append(kind)
+                texts.append(f"<{after}")
+                in_line.append(i)
+            texts[-1] += "\n"
+        self._in_line = np.array(in_line)[1:, None]
+        self._after = np.array([text.index("\n") for text in texts[1:]], np.int64)[:, None]
+        self._length = np.array([len(text) for text in texts])[:, None]
+        self._pieces = [_pieces(text.encode()) for text in texts]
 
-    def matches(self, text: Bytes, begin: Ints, newline: Ints, at: Ints) -> Bools:
-        """Whether the lines from `at` on have the segment's tags, to the last byte."""
-        ok = np.ones(len(at), bool)
-        for pieces, edge in ((self.opening, begin), (self.closing, newline)):
-            if len(at) and len(pieces[0]):
-                line, offset, word, mask = pieces
-                place = edge[at + line] + offset
-                ok &= ((text.words[place] & mask) == word).all(axis=0)
-        return ok
+    def places(self, begin: Ints, newline: Ints, at: Ints) -> Ints:
+        """Where the texts begin in the segments that start at some lines: [texts, segments]."""
+        places = np.empty((len(self._length), len(at)), np.int64)
+        places[0] = begin[at]
+        places[1:] = newline[at + self._in_line] - self._after
+        return places
 
-    def values(self, begin: Ints, newline: Ints, at: Ints, kind: str) -> tuple[Ints, Ints]:
-        """Where the values of a kind start and end: two arrays [values in a segment, segments]."""
-        slots = [(i, before, after) for k, i, before, after in self.slots if k == kind]
-        line, before, after = (np.array(column)[:, None] for column in zip(*slots, strict=True))
-        lines = at + line
-        return begin[lines] + before, newline[lines] + 1 - after
+    def matches(self, text: Bytes, places: Ints) -> Bools:
+        """Whether the segment's texts stand at their places, to the last byte."""
+        same = np.ones(places.shape[1], bool)
+        for place, pieces in zip(places, self._pieces, strict=True):
+            for offset, word in pieces:
+                same &= text.words[place + offset] == word
+        return same
 
-
-def _pieces(line: int, text: str, *, from_end: bool) -> list[tuple[int, int, int, int]]:
-    """The words that cover a text; offsets count from the line's start or from its newline."""
-    raw = text.encode()
-    origin = 1 - len(raw) if from_end else 0
-    if len(raw) < 8:  # only closing tags are so short: look back over the value's end
-        word = int.from_bytes(raw.rjust(8, b"\0"), "little")
-        return [(line, -7, word, int(_KEEP[len(raw)]))]
-    offsets = [*range(0, len(raw) - 8, 8), len(raw) - 8]
-    return [
-        (line, origin + o, int.from_bytes(raw[o : o + 8], "little"), (1 << 64) - 1)
-        for o in offsets
-    ]
+    def values(self, places: Ints, kind: str) -> tuple[Ints, Ints]:
+        """Where the values of a kind start and end: two arrays [values of a segment, segments]."""
+        which = np.array([i for i, k in enumerate(self.kinds) if k == kind])
+        return places[which] + self._length[which], places[which + 1]
 
 
-def _columns(pieces: list[tuple[int, int, int, int]]) -> tuple[Ints, Ints, Words, Words]:
-    line, offset, word, mask = zip(*pieces, strict=True) if pieces else ((), (), (), ())
-    return (
-        np.array(line, np.int64)[:, None],
-        np.array(offset, np.int64)[:, None],
-        np.array(word, np.uint64)[:, None],
-        np.array(mask, np.uint64)[:, None],
-    )
+def _pieces(text: bytes) -> list[tuple[int, np.uint64]]:
+    """The words of eight bytes that cover a text (it has as many), and where they are in it."""
+    offsets = [*range(0, len(text) - 8, 8), len(text) - 8]
+    return [(o, np.frombuffer(text, "<u8", 1, o)[0]) for o in offsets]
 
 
 def _tail(text: Bytes, end: Ints, n: Ints) -> Words:
@@ -117,36 +105,51 @@ def integers(text: Bytes, start: Ints, end: Ints) -> tuple[Ints, Bools]:
     negative = text.data[start] == ord("-")
     n = end - start - negative
     low = _tail(text, end, np.clip(n, 0, 8))
-    high = _tail(text, end - 8, np.clip(n - 8, 0, 8))
-    ok = (n > 0) & (n <= 16) & _all_digits(low) & _all_digits(high)
-    value = (_eight_digits(high) * np.uint64(10**8) + _eight_digits(low)).astype(np.int64)
-    return np.where(negative, -value, value), ok
+    ok = (n > 0) & (n <= 16) & _all_digits(low)
+    value = _eight_digits(low)
+    if (n > 8).any():
+        high = _tail(text, end - 8, np.clip(n - 8, 0, 8))
+        ok &= _all_digits(high)
+        value += _eight_digits(high) * np.uint64(10**8)
+    signed = value.astype(np.int64)
+    np.negative(signed, where=negative, out=signed)
+    return signed, ok
 
 
 def decimals(text: Bytes, start: Ints, end: Ints) -> tuple[npt.NDArray[np.float64], Bools]:
-    """Doubles spelled as `0`, `0.25` or `-0.004`, and where they are not (it may still be one).
+    """Doubles that begin as `0`, `0.` or `-0.` do, and where values are none (or begin otherwise).
 
-    Values must come in the order of their places. Arrow reads them exactly, but also reads what is
-    no decimal number: so nothing is handed to it that has not been looked at.
+    Values must come in the order of their places. Arrow reads them exactly. It also reads what is
+    no decimal number (nan, inf, 0x1p3), but nothing such that begins like this.
     """
     first = start + (text.data[start] == ord("-"))
     n = end - first
-    ok = (text.data[first] - np.uint8(ord("0")) < 10) & (n > 0) & (n != 2) & (n <= 26)
-    ok &= (n < 2) | (text.data[first + 1] == ord("."))
-    for skipped in (0, 8, 16):
-        ok &= _all_digits(_tail(text, end - skipped, np.clip(n - 2 - skipped, 0, 8)))
+    ok = (n > 0) & (text.data[first] - np.uint8(ord("0")) < 10)
+    ok &= (n == 1) | (text.data[first + 1] == ord("."))
+    try:
+        values = _cast(text, start, end, ok)
+    except pa.ArrowInvalid:  # some are no numbers: find them, and have the others read
+        ok &= n <= 26
+        for skipped in (0, 8, 16):
+            ok &= _all_digits(_tail(text, end - skipped, np.clip(n - 2 - skipped, 0, 8)))
+        values = _cast(text, start, end, ok)
+    return values, ok & np.isfinite(values)
+
+
+def _cast(text: Bytes, start: Ints, end: Ints, wanted: Bools) -> npt.NDArray[np.float64]:
+    """The doubles at some places of a text, read where they lie."""
     n_places = 2 * len(start)  # values are at even places, what lies between them at odd ones
     places = np.zeros(n_places + 1, np.int32)
     places[:-1:2], places[1::2] = start, end
     places[-1] = places[-2:].max()
     valid = np.zeros(n_places, bool)
-    valid[::2] = ok
+    valid[::2] = wanted
     mask = pa.py_buffer(np.packbits(valid, bitorder="little"))
     texts = pa.Array.from_buffers(
         pa.string(), n_places, [mask, pa.py_buffer(places), text.buffer]
     )
     values = np.frombuffer(texts.cast(pa.float64()).buffers()[1], np.float64, n_places)
-    return values[::2].copy(), ok
+    return values[::2].copy()
 
 
 def strings(text: Bytes, start: Ints, end: Ints) -> tuple[pa.Array, Bools]:

@@ -5,6 +5,7 @@ All of it is found by DuckDB, which spills to disk what does not fit its memory.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import resources
 
@@ -31,7 +32,8 @@ class Merged:
 def merge(transaction: Transaction, new: dict[str, TableWriter], source_no: int) -> Merged:
     """Drop the records of a new source that the dataset has already, and join repeated pictures."""
     dataset = new["annotations"].dataset
-    files = {table: writer.finish() for table, writer in new.items()}
+    with ThreadPoolExecutor() as pool:  # the last rows are encoded and synced side by side
+        files = dict(zip(new, pool.map(TableWriter.finish, new.values()), strict=True))
     with _connect(transaction, new, source_no) as con:
         duplicates, conflicts = _duplicates(con)
         if len(duplicates):

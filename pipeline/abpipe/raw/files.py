@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -11,17 +12,20 @@ from typing import IO, TypeAlias
 from abpipe.errors import BrokenSource
 from abpipe.events.rows import Batch
 from abpipe.raw.block import Blocks, Take
+from abpipe.raw.members import MAX_MEMBER, counted, junk, packed, rejected, spelled, too_large
 from abpipe.raw.streams import OnRead
-from abpipe.raw.members import MAX_MEMBER, counted, junk, packed, rejected, too_large
 
-#: What a damaged, encrypted or exotic zip member raises (the last two: NotImplemented, Runtime).
-_BAD_MEMBER = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
+#: What a damaged, encrypted or exotic zip archive or member raises (also NotImplementedError, which
+#: is a RuntimeError, and UnicodeDecodeError, which is a ValueError).
+_BAD_ZIP = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError
+)
 
 
 def walk(folder: Path, inside: str = "") -> Iterator[tuple[str, Path]]:
     """All files under a folder, sorted by the parts of their path: (path inside, file)."""
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        path = f"{inside}{entry.name}"
+        path = f"{inside}{spelled(entry.name)}"
         if entry.is_dir() and not entry.is_symlink():
             yield from walk(entry, f"{path}/")
         elif entry.is_file():
@@ -45,7 +49,7 @@ def zip_blocks(archive: Path, source: str, take: Take, on_read: OnRead = None) -
     """
     try:
         opened = zipfile.ZipFile(archive)
-    except (zipfile.BadZipFile, EOFError, OSError) as err:
+    except _BAD_ZIP as err:
         raise BrokenSource(source, f"the zip archive is cut off or damaged: {err}", 0) from err
     with opened:
         yield from packed(_counted(_zipped(opened), on_read), take)
@@ -91,7 +95,7 @@ def _read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Content:
     try:
         with archive.open(info) as stream:
             return _content(info.filename, stream, info.file_size)
-    except _BAD_MEMBER as err:
+    except _BAD_ZIP as err:
         return rejected("bad-zip-member", f"the member cannot be read: {err}", info.filename)
 
 

@@ -9,17 +9,25 @@ from collections.abc import Iterable
 import numpy as np
 
 from abpipe.events.rows import RAW_LIMIT, Batch, Rows
-from abpipe.raw.block import Blocks, Buffer, Take, XmlBlock
+from abpipe.raw.block import Blocks, Take, XmlBlock
+from abpipe.raw.buffer import Buffer
 
 MAX_MEMBER = 64 << 20  # bytes; an XML file of ImageNet-AB has about 4,000
 
 
 def junk(name: str) -> str | None:
     """Why a member is not parsed: a word for the ledger, or None if it is."""
+    if name.endswith(".xml") and "/._" not in name and name[0] != ".":
+        return None
     base = name.rpartition("/")[2]
     if base.startswith("._"):
         return "appledouble"
     return None if base.lower().endswith(".xml") else "not-xml"
+
+
+def spelled(name: str) -> str:
+    """A file's name as text that any table takes: bytes that are no UTF-8 are spelled out."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def counted(reasons: Iterable[str]) -> Batch:

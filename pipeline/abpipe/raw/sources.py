@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from abpipe.errors import MissingSource, UnknownSource
+from abpipe.errors import BrokenSource, MissingSource, UnknownSource
 from abpipe.raw import json_records
 from abpipe.raw.block import Blocks, Take
 from abpipe.raw.files import file_blocks, folder_blocks, walk, zip_blocks
+from abpipe.raw.members import spelled
 from abpipe.raw.streams import OnRead, open_plain
 from abpipe.raw.tar import TarReader, looks_like_tar
 
@@ -56,17 +57,12 @@ class Source:
 
     def identity(self) -> tuple[int, str]:
         """Its size in bytes and its SHA-256; a folder's by its sorted paths, sizes and hashes."""
-        if self.form != "folder":
-            with self.path.open("rb") as file:
-                return self.path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
-        total, digest = 0, hashlib.sha256()
-        for inside, path in walk(self.path):
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-            size = path.stat().st_size
-            digest.update(f"{inside}\0{size}\0{content}\n".encode("utf-8", "surrogateescape"))
-            total += size
-        return total, digest.hexdigest()
+        try:
+            if self.form != "folder":
+                return self.path.stat().st_size, _sha256(self.path)
+            return _identity(self.path)
+        except OSError as err:
+            raise _unreadable(self.name, err) from err
 
 
 def find(pattern: str) -> list[Source]:
@@ -74,32 +70,61 @@ def find(pattern: str) -> list[Source]:
 
     Raises MissingSource if there is none, UnknownSource if one is nothing that abpipe reads.
     """
+    paths = _paths(pattern)
+    if not paths:
+        raise MissingSource(pattern or "''")
+    return [_source(path) for path in paths]
+
+
+def _paths(pattern: str) -> list[Path]:
     path = Path(pattern)
-    if path.exists():
-        return [_source(path)]
-    anchor = Path(path.anchor)
-    found = sorted(anchor.glob(str(path.relative_to(anchor)))) if _is_glob(pattern) else []
-    if not found:
-        raise MissingSource(pattern)
-    return [_source(path) for path in found]
+    try:
+        if pattern and path.exists():
+            return [path]
+        if any(character in pattern for character in "*?["):
+            return sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+    except PermissionError as err:
+        raise _unreadable(pattern, err) from err
+    except (OSError, ValueError):  # no file system takes such a name, or no such pattern exists
+        pass
+    return []
 
 
-def _is_glob(pattern: str) -> bool:
-    return any(character in pattern for character in "*?[")
+def _unreadable(source: str, err: OSError) -> BrokenSource:
+    return BrokenSource(source, f"it cannot be read: {err.strerror or err}", 0)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _identity(folder: Path) -> tuple[int, str]:
+    total, digest = 0, hashlib.sha256()
+    for inside, path in walk(folder):
+        size = path.stat().st_size
+        try:
+            content = _sha256(path)
+        except OSError:
+            content = "unreadable"  # its reader puts it among the rejects
+        digest.update(f"{inside}\0{size}\0{content}\n".encode())
+        total += size
+    return total, digest.hexdigest()
 
 
 def _source(path: Path) -> Source:
-    name = path.resolve().name
-    if path.is_dir():
-        if not any(file.lower().endswith(".xml") for file, _ in walk(path)):
-            raise UnknownSource(name, "the folder holds no XML file")
-        return Source(path, name, "folder")
-    return Source(path, name, _form(path, name))
+    name = spelled(path.resolve().name)
+    try:
+        if not path.is_dir():
+            return Source(path, name, _form(path, name))
+        if any(file.lower().endswith(".xml") for file, _ in walk(path)):
+            return Source(path, name, "folder")
+    except OSError as err:
+        raise _unreadable(name, err) from err
+    raise UnknownSource(name, "the folder holds no XML file")
 
 
 def _form(path: Path, name: str) -> Form:
-    if zipfile.is_zipfile(path):
-        return "zip"
     with open_plain(path, name) as stream:
         buffer = bytearray(HEAD)
         head = bytes(buffer[: stream.readinto(memoryview(buffer))])
@@ -108,6 +133,8 @@ def _form(path: Path, name: str) -> Form:
             raise UnknownSource(name, "the file is empty")
     if looks_like_tar(head):
         return "tar"
+    if head.startswith(b"PK") or zipfile.is_zipfile(path):  # a tar can end with a zip
+        return "zip"
     text = head.removeprefix(_BOM).lstrip()
     if text[:1] in (b"[", b"{"):
         return "json"

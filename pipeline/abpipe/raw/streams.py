@@ -13,6 +13,8 @@ from isal import igzip, isal_zlib
 
 from abpipe.errors import BrokenSource
 
+PIECE = 1 << 14  # bytes asked for at once: where the data is damaged, the piece is lost
+
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 #: What truncated or damaged compressed data raises (BadGzipFile is an OSError).
@@ -37,7 +39,9 @@ class Plain:
         """Fill the whole view; less only at the end, or where the compressed data is damaged."""
         filled = 0
         try:
-            while filled < len(view) and (n := self._stream.readinto(view[filled:])):
+            while not self._damage and filled < len(view):
+                if not (n := self._stream.readinto(view[filled : filled + PIECE])):
+                    break
                 filled += n
         except _DAMAGE as err:
             detail = str(err).strip(". ") or type(err).__name__

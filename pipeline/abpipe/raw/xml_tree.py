@@ -70,7 +70,9 @@ def tree(data: bytes, origin: int = 0) -> Element:
 
     def end(_tag: str) -> None:
         element = path.pop()
-        element.end = origin + data.index(b">", parser.CurrentByteIndex) + 1
+        place = parser.CurrentByteIndex  # of </tag>, or after <tag/>
+        is_short = not (element.children or element.text) and data[place - 2 : place] == b"/>"
+        element.end = origin + (place if is_short else data.find(b">", place) + 1)
 
     def text(characters: str) -> None:
         path[-1].text += characters
@@ -90,4 +92,6 @@ def tree(data: bytes, origin: int = 0) -> Element:
             f"not well-formed XML: {expat.ErrorString(err.code)}, line {err.lineno}",
             origin + parser.ErrorByteIndex,
         ) from None
+    except (LookupError, ValueError) as err:  # from Python's codecs, for what Expat does not know
+        raise BadRecord("bad-xml", f"not well-formed XML: its encoding: {err}") from None
     return top.children[0]

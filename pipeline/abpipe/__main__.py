@@ -1,0 +1,34 @@
+"""The command `abpipe`: the one place where errors become exit codes.
+
+It imports little: worker processes import it, too, and need none of the command line.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from abpipe.errors import AbpipeError
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 1 an error, 2 wrong usage, 130 interrupted."""
+    from abpipe.cli import app
+
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as `abpipe sql … | head` expects
+    try:
+        app()
+    except AbpipeError as err:
+        if {"-v", "--verbose"} & {*sys.argv}:
+            raise
+        sys.stderr.write(f"error: {err}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: the store is as it was\n")
+        os._exit(130)  # typer would say less, and other threads might say more
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""One source on its way into a store: read, merged with what is there, committed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from abpipe.catalog import write_catalogs
+from abpipe.contracts import classes, raw_tables
+from abpipe.contracts import dataset as known_dataset
+from abpipe.errors import (
+    BrokenSource,
+    NothingReadable,
+    SourceChanged,
+    TooManyRejects,
+    WrongTool,
+)
+from abpipe.events.ingest import Ingested, Progress
+from abpipe.events.merge import merge
+from abpipe.events.parse import parse
+from abpipe.events.rows import Batch, table
+from abpipe.manifest import File, Ledger, SourceEntry
+from abpipe.parallel import Workers
+from abpipe.raw.block import Block, Blocks, Take, XmlBlock
+from abpipe.raw.json_records import starts
+from abpipe.raw.sources import Source
+from abpipe.raw.streams import OnRead
+from abpipe.store import Store, TableWriter, Transaction
+
+IDS_PER_SOURCE = 1 << 32
+
+#: The tables whose rows come from the blocks of a source.
+TABLES = ("images", "annotations", "events", "objects", "rejects")
+
+
+@dataclass
+class Job:
+    """What is to be done with one source; `run` does it."""
+
+    source: Source
+    dataset: str
+    options: dict[str, Any]
+    keep_partial: bool
+    max_rejects: int | None
+
+    def run(
+        self, store: Store, workers: Workers, replace: bool, progress: Progress | None
+    ) -> Ingested:
+        size, sha256 = self.source.identity()
+        with store.transaction() as transaction:
+            old = self._same_name(transaction)
+            if old and (old.sha256, old.options) == (sha256, self.options) and not replace:
+                return Ingested(old, _rows(transaction, old.source_no), is_new=False)
+            if old and not replace:
+                what = "options" if old.sha256 == sha256 else "content"
+                raise SourceChanged(self.source.name, what)
+            source_no = old.source_no if old else transaction.manifest.next_source_no
+            on_read = partial(progress, self.source.name, size) if progress else None
+            counts, new, broken = self._write(transaction, workers, source_no, on_read)
+            merged = merge(transaction, new, source_no)
+            ledger = Ledger.of(counts, merged.duplicates, merged.conflicts)
+            self._judge(ledger, new)
+            entry = SourceEntry(
+                source_no,
+                self.source.name,
+                self.dataset,
+                self.source.form,
+                size,
+                sha256,
+                self.options,
+                broken,
+                ledger,
+            )
+            files = [*merged.files.values(), *self._classes(transaction)]
+            transaction.commit_with_empty_tables(transaction.manifest.with_source(entry, files))
+            write_catalogs(store, transaction.manifest)
+            return Ingested(entry, _rows(transaction, source_no), is_new=True)
+
+    def _same_name(self, transaction: Transaction) -> SourceEntry | None:
+        """The source that the store has by this name."""
+        about = transaction.manifest.datasets.get(self.dataset)
+        tool = about["tool"] if about else known_dataset(self.dataset, self.source.tool).tool
+        if tool != self.source.tool:
+            raise WrongTool(self.dataset, tool, self.source.name)
+        for entry in transaction.manifest.sources:
+            if (entry.name, entry.dataset) == (self.source.name, self.dataset):
+                return entry
+        return None
+
+    def _write(
+        self,
+        transaction: Transaction,
+        workers: Workers,
+        source_no: int,
+        on_read: OnRead,
+    ) -> tuple[Counter[str], dict[str, TableWriter], str | None]:
+        """Read the source to its end; its rows go to new files."""
+        new = {table: transaction.writer(table, self.dataset, source_no) for table in TABLES}
+        stamp = _Stamp(self.source.name, source_no * IDS_PER_SOURCE)
+        counts: Counter[str] = Counter()
+        broken = None
+        try:
+            for batch in workers.map(parse, partial(self._blocks, on_read=on_read)):
+                counts += batch.counts
+                for table, rows in stamp(batch).items():
+                    new[table].write(rows)
+        except BrokenSource as err:
+            if not self.keep_partial:
+                raise
+            broken = err.why
+        if self.source.form == "json":
+            counts["members.ok"] += 1
+        return counts, new, broken
+
+    def _blocks(self, take: Take, on_read: OnRead) -> Blocks:
+        left = self.options.get("limit")
+        for block in self.source.blocks(take, on_read):
+            if left is not None:
+                block, left = _first(block, left)
+            yield block
+            if left == 0:
+                return
+
+    def _judge(self, ledger: Ledger, new: dict[str, TableWriter]) -> None:
+        """Raise if there is nothing good in the source, or too much bad."""
+        rejects = new["rejects"].rows
+        if new["images"].rows and (self.max_rejects is None or rejects <= self.max_rejects):
+            return
+        example = "it is empty"
+        if rejects:
+            (first,) = new["rejects"].staged().slice(0, 1).to_pylist()
+            place = f"{first['member']}, " if first["member"] else ""
+            example = f"{place}byte {first['offset']:,}: {first['message']}"
+        if not new["images"].rows:
+            raise NothingReadable(self.source.name, rejects, example)
+        raise TooManyRejects(self.source.name, rejects, self.max_rejects or 0, example)
+
+    def _classes(self, transaction: Transaction) -> Iterator[File]:
+        """The dataset's classes, if it has none yet."""
+        if not transaction.manifest.files_of("classes", self.dataset):
+            writer = transaction.writer("classes", self.dataset, None)
+            writer.write(table("classes", list(classes(self.source.tool))))
+            yield writer.finish()
+
+
+class _Stamp:
+    """Gives the rows of a block what only their place in the source tells: ids and numbers."""
+
+    def __init__(self, source: str, first_id: int) -> None:
+        self.source, self.next_id, self.next_reject = source, first_id, 0
+
+    def __call__(self, batch: Batch) -> dict[str, pa.Table]:
+        stamped = {}
+        for name, table in batch.tables.items():
+            if "annotation_id" in table.column_names:
+                ids = pa.array(table["annotation_id"].to_numpy() + self.next_id)
+                at = table.column_names.index("annotation_id")
+                table = table.set_column(at, "annotation_id", ids)
+            if name != "events":
+                zeros = pa.array(np.zeros(table.num_rows, np.int32))
+                names = pa.DictionaryArray.from_arrays(zeros, [self.source])
+                table = table.append_column("source", names)
+            if name == "rejects":
+                numbers = np.arange(self.next_reject, self.next_reject + table.num_rows)
+                table = table.append_column("reject_no", pa.array(numbers))
+                self.next_reject += table.num_rows
+            stamped[name] = table
+        self.next_id += batch.n_annotations
+        return stamped
+
+
+def _first(block: Block | Batch, n: int) -> tuple[Block | Batch, int]:
+    """At most the first files or records of a block, and how many more are wanted after it."""
+    if isinstance(block, Batch):
+        return block, n
+    if isinstance(block, XmlBlock):
+        members = block.members[:n]
+        cut = dataclasses.replace(block, members=members, starts=block.starts[:n], ends=block.ends[:n])
+        return cut, n - len(members)
+    begins = list(islice(starts(block.buffer.view[block.start : block.end]), n + 1))
+    if len(begins) <= n:
+        return block, n - len(begins)
+    return dataclasses.replace(block, end=block.start + begins[n]), 0
+
+
+def _rows(transaction: Transaction, source_no: int) -> dict[str, int]:
+    rows = dict.fromkeys(raw_tables(), 0)
+    for file in transaction.manifest.files:
+        if file.source_no == source_no:
+            rows[file.table] += file.rows
+    return rows

@@ -1,0 +1,260 @@
+"""Frames a stream of COCO-AB records (a JSON array, or one object a line) into blocks.
+
+A record starts where `{` is followed by a key that only whole records have. That needs no look at
+what lies before it, so a lost bracket costs one record. The price: in a list of objects inside an
+unknown field, an object other than the first must not begin with such a key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from zstandard import ZstdError
+
+from abpipe.errors import BrokenSource
+from abpipe.events.rows import RAW_LIMIT, Batch, Rows
+from abpipe.raw.block import Blocks, JsonBlock, Take
+from abpipe.raw.buffer import Buffer
+
+LARGEST = 64 << 20  # a record beyond this is rejected unread
+BLANK = b" \t\r\n"
+_LOOK_BACK = 64  # blank bytes that may stand between a key's colon and its object
+_CHUNK = 1 << 16
+_FIELDS = (
+    b"image_id|hit_id|page_id|worker_id|originalImage(?:Height|Width)|image(?:Height|Width)"
+    b"|timeSpent|actionHistories|categoryHistories|mouseTracking"
+)
+_START = re.compile(rb'\{[ \t\r\n]*"(?:' + _FIELDS + rb')"')
+_LONGEST_START = 256
+_NESTED = re.compile(rb":[ \t\r\n]*(?:\[[ \t\r\n]*)?\Z")
+_BETWEEN = re.compile(rb"[ \t\r\n,]*")
+_BRACKETS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["{}\[\]]', re.DOTALL)
+_CLOSING = {b"{": b"}", b"[": b"]"}
+
+Bytes: TypeAlias = bytes | bytearray | memoryview
+
+
+class Readable(Protocol):
+    """A plain or decompressed stream."""
+
+    def readinto(self, view: memoryview, /) -> int | None:
+        """Fill some of the view; 0 at the end."""
+
+
+def starts(data: Bytes, begin: int = 0) -> Iterator[int]:
+    """Where records start in some bytes, from `begin` on."""
+    for match in _START.finditer(data, begin):
+        at = match.start()
+        if not _NESTED.search(data[max(0, at - _LOOK_BACK) : at]):
+            yield at
+
+
+def last_start(data: Bytes) -> int:
+    """Where the last record in some bytes starts, 0 if it is the first or there is none."""
+    window = _CHUNK
+    while True:
+        begin = max(0, len(data) - window)
+        found = max(starts(data, begin), default=0)
+        if found or not begin:
+            return found
+        window *= 4
+
+
+def blocks(stream: Readable, source: str, take: Take) -> Blocks:
+    """Yield the records of a stream in blocks, and what is no record as rejects."""
+    return _Framing(_Input(stream), source, take).blocks()
+
+
+class _Input:
+    """Reads to the brim, and turns a stream that breaks into one that ends, and says why."""
+
+    def __init__(self, stream: Readable) -> None:
+        self._stream = stream
+        self.broken: str | None = None
+
+    def fill(self, view: memoryview) -> int:
+        """How many bytes were read; fewer than fit only at the end."""
+        filled = 0
+        try:
+            while filled < len(view) and not self.broken:
+                count = self._stream.readinto(view[filled:])
+                if not count:
+                    break
+                filled += count
+        except (EOFError, OSError, ZstdError) as err:
+            self.broken = str(err) or type(err).__name__
+        return filled
+
+
+@dataclass
+class _Framing:
+    stream: _Input
+    source: str
+    take: Take
+    at: int = 0  # where `rest` begins in the decompressed source
+    rest: bytes = b""  # read, and not yet part of a block
+    array: bool = False
+
+    def blocks(self) -> Blocks:
+        self.open()
+        spare: Buffer | None = None
+        while True:
+            buffer, spare = spare or self.take(), None
+            if len(self.rest) >= buffer.size:
+                spare, buffer = buffer, Buffer.private(max(len(self.rest) + 1, self.larger()))
+            filled = self.load(buffer)
+            data = buffer.view[:filled]
+            if filled < buffer.size:
+                yield from self.finish(buffer, bytes(data))
+                return
+            # without a second start it may still be a whole record with something else behind it
+            cut = last_start(data) or _scan(bytes(data), 0).end
+            self.rest = bytes(data[cut:])
+            if cut:
+                yield JsonBlock(buffer, 0, cut, self.at)
+                self.at += cut
+                continue
+            spare = spare or buffer  # no block came of it
+            if filled >= LARGEST:
+                yield self.skip()
+
+    def open(self) -> None:
+        """Read up to the first byte that is neither blank nor a byte order mark."""
+        chunk = bytearray(_LONGEST_START)
+        while not self.rest:
+            filled = self.stream.fill(memoryview(chunk))
+            head = bytes(chunk[:filled])
+            mark = 3 if not self.at and head.startswith(b"\xef\xbb\xbf") else 0
+            self.rest = head[mark:].lstrip(BLANK)
+            self.at += filled - len(self.rest)
+            if filled < len(chunk):
+                break
+        if self.rest.startswith(b"["):
+            self.array, self.rest, self.at = True, self.rest[1:], self.at + 1
+
+    def larger(self) -> int:
+        return min(2 * len(self.rest), LARGEST)
+
+    def load(self, buffer: Buffer) -> int:
+        """Put what is left over and what comes next into a buffer."""
+        have = len(self.rest)
+        buffer.view[:have] = self.rest
+        return have + self.stream.fill(buffer.view[have : buffer.size])
+
+    def skip(self) -> Batch:
+        """Reject everything up to the next record, in bounded memory."""
+        code, window = "too-large", self.rest
+        if self.array and window.startswith(b"]"):
+            self.array, code, window = False, "trailing-bytes", window[1:].lstrip(BLANK)
+        place = self.at + len(self.rest) - len(window)
+        digest, head, length = hashlib.sha256(), window[:RAW_LIMIT], 0
+        chunk = bytearray(_CHUNK)
+        ended = False
+        while (found := next(starts(window, 1), len(window))) == len(window) and not ended:
+            passed = max(0, len(window) - _LONGEST_START)  # a start may lie across the edge
+            digest.update(window[:passed])
+            length += passed
+            filled = self.stream.fill(memoryview(chunk))
+            ended = filled < len(chunk)
+            window = window[passed:] + chunk[:filled]
+        lost = window[:found].rstrip(BLANK + b",")
+        if ended and self.array and lost.endswith(b"]"):
+            lost, found = lost[:-1], len(lost) - 1
+        digest.update(lost)
+        self.rest, self.at = window[found:], place + length + found
+        return _reject(code, place, head, length + len(lost), digest.hexdigest())
+
+    def finish(self, buffer: Buffer, data: bytes) -> Blocks:
+        """The end of the source: the last records, and whether it is whole."""
+        last = last_start(data)
+        tail = _scan(data, last)
+        closed = tail.closing(data) if self.array else None
+        why = self.stream.broken or ("cut off" if self.array and closed is None else None)
+        if closed is not None:
+            stop = closed
+        else:
+            stop = max(last, tail.end) if why and tail.cut else len(data)
+        if data[:stop].strip(BLANK + b","):
+            yield JsonBlock(buffer, 0, stop, self.at)
+        if closed is not None and (extra := data[closed + 1 :].strip(BLANK)):
+            place = self.at + data.index(extra, closed + 1)
+            digest = hashlib.sha256(extra).hexdigest()
+            yield _reject("trailing-bytes", place, extra[:RAW_LIMIT], len(extra), digest)
+        if why:
+            whole = tail.end or len(data[:last].rstrip(BLANK + b","))
+            raise BrokenSource(self.source, why, self.at + whole)
+
+
+def _reject(code: str, offset: int, head: bytes, length: int, sha256: str) -> Batch:
+    messages = {
+        "too-large": f"no record starts within {length} bytes",
+        "trailing-bytes": f"{length} bytes after the end of the array",
+    }
+    rows = Rows()
+    rows.add(
+        "rejects",
+        member="",
+        offset=offset,
+        level="record",
+        code=code,
+        message=messages[code],
+        raw=head[:length],
+        raw_bytes=length,
+        raw_sha256=sha256,
+    )
+    rows.counts.update({"records.total": 1, "records.rejected": 1, f"rejects.{code}": 1})
+    return rows.batch()
+
+
+@dataclass(frozen=True)
+class _Tail:
+    """What the last bytes of a source hold."""
+
+    end: int  # of the last whole object, 0 if there is none
+    rest: int  # where something else begins
+    cut: bool  # it is an object whose end is missing
+
+    def closing(self, data: bytes) -> int | None:
+        """Where the array ends, if it does."""
+        if data.startswith(b"]", self.rest):
+            return self.rest
+        stripped = data.rstrip(BLANK)
+        damaged = self.rest < len(stripped) and not self.cut
+        return len(stripped) - 1 if damaged and stripped.endswith(b"]") else None
+
+
+def _scan(data: bytes, begin: int) -> _Tail:
+    """Pass over whole objects."""
+    end, rest, cut = 0, _skip_blank(data, begin), False
+    while data.startswith(b"{", rest):
+        stop, cut = _object_end(data, rest)
+        if not stop:
+            break
+        end, rest = stop, _skip_blank(data, stop)
+    return _Tail(end, rest, cut)
+
+
+def _skip_blank(data: bytes, at: int) -> int:
+    blank = _BETWEEN.match(data, at)
+    return blank.end() if blank else at
+
+
+def _object_end(data: bytes, begin: int) -> tuple[int, bool]:
+    """The end of the object that begins there, else 0 and whether the data ends before it."""
+    expected: list[bytes] = []
+    for match in _BRACKETS.finditer(data, begin):
+        token = match.group()
+        if token in _CLOSING:
+            expected.append(_CLOSING[token])
+        elif token == b'"':  # a string without an end; a cut source does not end in a bracket then
+            return 0, not data.rstrip(BLANK).endswith(b"]")
+        elif not token.startswith(b'"'):
+            if token != expected.pop():
+                return 0, False
+            if not expected:
+                return match.end(), False
+    return 0, True

@@ -1,0 +1,37 @@
+"""Chunks: pieces of an archive that any process can make without the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import pyarrow as pa
+
+P = TypeVar("P")
+
+
+@dataclass(frozen=True)
+class Chunk(Generic[P]):
+    """What one process is to make: part of a plan, and the codes of defects to plant in it."""
+
+    number: int
+    entropy: list[int]
+    plan: P
+    defects: list[str]
+    pictures: Path | None
+    """The folder for pictures; None to draw none."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """The bytes of one chunk and the truth about them."""
+
+    data: bytes
+    """As it is to be written, compressed or not."""
+    size: int
+    """Bytes before compression, and their CRC-32."""
+    crc: int
+    truth: dict[str, pa.Table]
+    images: int
+    files: int

@@ -1,0 +1,52 @@
+"""COCO-AB as a whole: which pictures, who saw them, in which task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from abpipe.synth.motion import Floats, Ints
+from abpipe.synth.people import Ids, Work, crowd, schedule
+
+PICTURES = 82_765
+PEOPLE = 600
+#: COCO's picture numbers end here.
+LAST_ID = 581_929
+WORK = Work(pages=20, slots=1, published=20)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The records of the archive, or of a chunk, in order."""
+
+    image_id: Ints
+    worker_id: Ids
+    slowness: Floats
+    precision: Floats
+    tool_hit_id: Ids
+    page: Ints
+
+    def chunks(self, size: int) -> Iterator[Plan]:
+        """Plans for `size` records each."""
+        for begin in range(0, len(self.image_id), size):
+            cut = slice(begin, begin + size)
+            yield Plan(**{f.name: getattr(self, f.name)[cut] for f in fields(self)})
+
+
+def plan(rng: np.random.Generator, count: int) -> Plan:
+    """Plan an archive of `count` records."""
+    n_people = int(np.clip(round(PEOPLE * (count / PICTURES) ** 0.5), 4, PEOPLE))
+    people = crowd(rng, n_people)
+    work = schedule(rng, count, people, WORK)
+    order = rng.permutation(count)
+    person, task, page = work.person[order], work.task[order], work.place[order]
+    return Plan(
+        rng.choice(LAST_ID, count, replace=False) + 1,
+        people.ids[person],
+        people.slowness[person],
+        people.precision[person],
+        work.tool_hit_id[task],
+        page,
+    )

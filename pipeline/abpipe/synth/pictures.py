@@ -1,0 +1,68 @@
+"""Pictures that fit the records: one coloured shape a class, where the object's box is."""
+
+from __future__ import annotations
+
+import colorsys
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+from PIL import Image, ImageDraw
+
+#: Neighbouring classes get hues far apart.
+GOLDEN_RATIO = 0.6180339887498949
+QUALITY = 70
+
+
+class Shape(NamedTuple):
+    """An object of some class and its box in pixels."""
+
+    class_index: int
+    box: tuple[float, float, float, float]
+
+
+def color(class_index: int) -> tuple[int, int, int]:
+    """The colour of a class's objects: a saturated hue."""
+    r, g, b = colorsys.hsv_to_rgb(class_index * GOLDEN_RATIO % 1, 0.9, 0.85)
+    return round(r * 255), round(g * 255), round(b * 255)
+
+
+def paint(random: Random, path: Path, size: tuple[int, int], shapes: Sequence[Shape]) -> None:
+    """Write a JPEG: greyish gradient, the shapes from last to first, so the first is on top."""
+    picture = _background(random, size)
+    draw = ImageDraw.Draw(picture)
+    for shape in reversed(shapes):
+        _draw(draw, shape)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path, "JPEG", quality=QUALITY)
+
+
+def _background(random: Random, size: tuple[int, int]) -> Image.Image:
+    corners = Image.new("RGB", (2, 2))
+    grey = random.randint(90, 200)
+    for x in range(2):
+        for y in range(2):
+            tint = [grey + random.randint(-28, 28) for _ in range(3)]
+            corners.putpixel((x, y), (tint[0], tint[1], tint[2]))
+    return corners.resize(size, Image.Resampling.BICUBIC)
+
+
+def _draw(draw: ImageDraw.ImageDraw, shape: Shape) -> None:
+    """An ellipse or a polygon of three to six corners, as large as its box."""
+    x0, y0, x1, y1 = shape.box
+    corners = shape.class_index % 5 + 2
+    if corners == 2:
+        draw.ellipse(shape.box, fill=color(shape.class_index))
+        return
+    turns = [2 * math.pi * k / corners for k in range(corners)]
+    across, down = _unit([math.sin(t) for t in turns]), _unit([-math.cos(t) for t in turns])
+    places = [(x0 + u * (x1 - x0), y0 + v * (y1 - y0)) for u, v in zip(across, down, strict=True)]
+    draw.polygon(places, fill=color(shape.class_index))
+
+
+def _unit(values: list[float]) -> list[float]:
+    """The values, stretched to 0..1."""
+    low, high = min(values), max(values)
+    return [(value - low) / (high - low) for value in values]

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+import zstandard
+
+import abpipe
+from abpipe.__main__ import main
+
+Row: TypeAlias = tuple[Any, ...]
+Member: TypeAlias = tuple[str | tarfile.TarInfo, bytes]
+
+WORKER = b"47DBDD543E"
+NAME = b"n01440764_105"
+
+
+@pytest.fixture(scope="session")
+def real() -> bytes:
+    """The real record, as published."""
+    here = Path(__file__).resolve().parents[2] / "shared" / "real"
+    file = Path(os.environ.get("ABPIPE_REAL") or here) / "n01440764_105.xml"
+    if not file.is_file():
+        pytest.fail(f"{file} is missing: set ABPIPE_REAL to the folder of the real records")
+    return file.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def xml(real: bytes) -> Callable[..., bytes]:
+    """Makes a file of the published shape from the real one.
+
+    `workers` gives one record each, `edits` are (old, new) texts to replace throughout.
+    """
+    at, end = real.index(b"  <metadata>"), real.index(b"</annotation>")
+
+    def make(
+        *edits: tuple[str, str], name: str = "n01440764_105", workers: Iterable[str] = (WORKER.decode(),)
+    ) -> bytes:
+        records = (real[at:end].replace(WORKER, worker.encode()) for worker in workers)
+        made = (real[:at] + b"".join(records) + real[end:]).replace(NAME, name.encode())
+        for old, new in edits:
+            assert old.encode() in made, f"{old!r} is not in the file"
+            made = made.replace(old.encode(), new.encode())
+        return made
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tar() -> Callable[..., bytes]:
+    """Makes a tar archive of (name or TarInfo, content)."""
+
+    def make(members: Iterable[Member], form: int = tarfile.GNU_FORMAT) -> bytes:
+        memory = io.BytesIO()
+        with tarfile.open(fileobj=memory, mode="w", format=form) as archive:
+            for member, content in members:
+                info = tarfile.TarInfo(member) if isinstance(member, str) else member
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+        return memory.getvalue()
+
+    return make
+
+
+@pytest.fixture
+def pack(tmp_path: Path, tar: Callable[..., bytes]) -> Callable[..., Path]:
+    """Writes members to a source whose form its name says: .tar, .gz, .zst, .zip, .xml, a folder."""
+
+    def write(name: str, members: Iterable[tuple[str, bytes]]) -> Path:
+        path, members = tmp_path / name, list(members)
+        if name.endswith(".zip"):
+            with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+                for member, content in members:
+                    archive.writestr(member, content)
+        elif name.endswith(".xml"):
+            path.write_bytes(members[0][1])
+        elif ".tar" not in name:
+            for member, content in members:
+                (path / member).parent.mkdir(parents=True, exist_ok=True)
+                (path / member).write_bytes(content)
+        else:
+            path.write_bytes(compressed(name, tar(members)))
+        return path
+
+    return write
+
+
+def compressed(name: str, content: bytes) -> bytes:
+    if name.endswith(".gz"):
+        return gzip.compress(content, 1, mtime=0)
+    return zstandard.compress(content) if name.endswith(".zst") else content
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def ingest(store: Path) -> Callable[..., Any]:
+    """`abpipe.ingest` into the test's store, in one process; the last source's result."""
+
+    def run(*sources: Path, **options: Any) -> Any:
+        return abpipe.ingest(*sources, store=store, **{"jobs": 1} | options)[-1]
+
+    return run
+
+
+@pytest.fixture
+def rows(store: Path) -> Callable[[str], list[Row]]:
+    """Queries the test's store."""
+
+    def query(sql: str) -> list[Row]:
+        with abpipe.connect(store) as connection:
+            found: list[Row] = connection.execute(sql).fetchall()
+            return found
+
+    return query
+
+
+@pytest.fixture
+def run(
+    store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs a command on the test's store, in this process: exit code, stdout, stderr."""
+
+    def command(name: str, *arguments: object) -> tuple[int, str, str]:
+        line = ["abpipe", name, *map(str, arguments), "-s", str(store)]
+        monkeypatch.setattr(sys, "argv", line)
+        pipe = signal.getsignal(signal.SIGPIPE)
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0
+        finally:
+            signal.signal(signal.SIGPIPE, pipe)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return command
+
+
+@pytest.fixture
+def process(store: Path) -> Callable[..., subprocess.Popen[str]]:
+    """Starts a command on the test's store in a process of its own."""
+    start = partial(
+        subprocess.Popen, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+    def command(name: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
+        line = [sys.executable, "-m", "abpipe", name, *map(str, arguments), "-s", str(store)]
+        started: subprocess.Popen[str] = start(line, **options)
+        return started
+
+    return command
+
+
+@pytest.fixture
+def contents(store: Path) -> Callable[[], dict[str, str]]:
+    """Every file of the test's store but its lock, and the hash of its bytes."""
+
+    def read() -> dict[str, str]:
+        return {
+            file.relative_to(store).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+            for file in sorted(store.rglob("*"))
+            if file.is_file() and file.name != ".lock"
+        }
+
+    return read
