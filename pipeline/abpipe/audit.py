@@ -92,7 +92,8 @@ def _file(store: Store, file: File) -> Iterator[Finding]:
         return
     with parquet:
         if parquet.metadata.num_rows != file.rows:
-            yield Finding("error", file.path, f"{parquet.metadata.num_rows:,} rows, written {file.rows:,}")
+            what = f"{parquet.metadata.num_rows:,} rows, written {file.rows:,}"
+            yield Finding("error", file.path, what)
         if not parquet.schema_arrow.equals(contracts()[file.table].schema):
             yield Finding("error", file.path, "its columns are not those that its schema declares")
 
@@ -103,7 +104,8 @@ def _strays(store: Store, manifest: Manifest) -> Iterator[Finding]:
         for path in sorted((store.folder / table).glob("dataset=*/*.parquet")):
             if path not in named:
                 place = path.relative_to(store.folder).as_posix()
-                yield Finding("warning", place, "no manifest names this file; the next write removes it")
+                what = "no manifest names this file; the next write removes it"
+                yield Finding("warning", place, what)
 
 
 def _ledger(entry: SourceEntry, manifest: Manifest) -> Iterator[Finding]:
@@ -137,14 +139,16 @@ def _contents(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
             yield Finding("error", where, what, n)
     (n,) = connection.execute("SELECT count(*) FROM conflicts").fetchone() or (0,)
     if n:
-        yield Finding("warning", "annotations", "records that share a natural key; see the view conflicts", n)
+        what = "records that share a natural key; see the view conflicts"
+        yield Finding("warning", "annotations", what, n)
 
 
 def _violations(
     connection: duckdb.DuckDBPyConnection, contract: Contract
 ) -> Iterator[tuple[str, int]]:
     """What breaks the promises of a schema, and how many rows do."""
-    rules = {f'"{c.name}" is never NULL': f'"{c.name}" IS NULL' for c in contract.columns if not c.null}
+    needed = [c.name for c in contract.columns if not c.null]
+    rules = {f"{name} is never NULL": f'"{name}" IS NULL' for name in needed}
     rules |= {f"{c.name}: {c.rule}": f"NOT ({c.rule})" for c in contract.columns if c.rule}
     key = ", ".join(f'"{column}"' for column in ("dataset", *contract.key))
     counts = ", ".join(f"count(*) FILTER (WHERE {rule})" for rule in rules.values()) or "0"
@@ -163,7 +167,8 @@ _REFERENCES = (
     (
         "events",
         "events whose record is not in annotations",
-        "SELECT count(*) FROM events ANTI JOIN annotations USING (annotation_id, image_id, dataset)",
+        "SELECT count(*) FROM events"
+        " ANTI JOIN annotations USING (annotation_id, image_id, dataset)",
     ),
     (
         "annotations",
@@ -173,7 +178,8 @@ _REFERENCES = (
     (
         "images",
         "pictures whose n_annotations is not the number of their records",
-        "SELECT count(*) FROM images AS i WHERE n_annotations <> (SELECT count(*) FROM annotations AS a"
+        "SELECT count(*) FROM images AS i WHERE n_annotations <> ("
+        "SELECT count(*) FROM annotations AS a"
         " WHERE (a.image_id, a.source, a.dataset) = (i.image_id, i.source, i.dataset))",
     ),
 )

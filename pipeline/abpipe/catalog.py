@@ -54,7 +54,7 @@ def write_catalogs(store: Store, manifest: Manifest) -> None:
     """Write `catalog.sql` and `catalog.duckdb`, each in one replacement."""
     head = (
         f"-- Tables and views of this store, written by abpipe {__version__}.\n"
-        f"-- From another folder: SET VARIABLE {VARIABLE} = 'path of the store'; before reading this.\n\n"
+        f"-- From another folder, first: SET VARIABLE {VARIABLE} = 'path of the store';\n\n"
     )
     text = store.folder / SQL
     temporary = text.with_name(SQL + TEMPORARY)

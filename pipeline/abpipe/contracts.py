@@ -1,4 +1,4 @@
-"""The tables and what they promise, read from `schemas/*.toml`: the only place that declares them."""
+"""The tables and what they promise: read from `schemas/*.toml`, the only place to declare them."""
 
 from __future__ import annotations
 
@@ -114,12 +114,16 @@ def contracts() -> dict[str, Contract]:
 
 
 def _contract(name: str, toml: dict[str, Any]) -> Contract:
-    columns = tuple(
-        Column(column, **{k: tuple(v) if isinstance(v, list) else v for k, v in promise.items()})
-        for column, promise in toml.pop("columns").items()
+    columns = toml.pop("columns").items()
+    return Contract(
+        name,
+        columns=tuple(Column(c, **_frozen(promise)) for c, promise in columns),
+        **_frozen(toml),
     )
-    lists = {k: tuple(v) if isinstance(v, list) else v for k, v in toml.items()}
-    return Contract(name, columns=columns, **lists)
+
+
+def _frozen(toml: dict[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in toml.items()}
 
 
 @cache

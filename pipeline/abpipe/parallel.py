@@ -81,15 +81,13 @@ class Workers:
             for future in waiting:
                 future.cancel()
 
-    def _start(
-        self, parse: Callable[[Block], Batch], block: Block | Batch
-    ) -> Future[Batch]:
+    def _start(self, parse: Callable[[Block], Batch], block: Block | Batch) -> Future[Batch]:
         done: Future[Batch] = Future()
         buffer = getattr(block, "buffer", None)
         if buffer is None:  # the reader itself had something to say
             done.set_result(cast("Batch", block))
         elif self._pool and self._free and buffer in self._slots:
-            future = self._pool.submit(parse, block)
+            future = self._pool.submit(parse, cast("Block", block))
             future.add_done_callback(lambda _: self._free.append(buffer))
             return future
         else:

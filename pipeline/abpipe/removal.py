@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -75,9 +76,8 @@ def _forget_annotator(transaction: Transaction, annotator: str, dataset: str | N
         if dataset in (None, entry.dataset):
             manifest, done = _without_annotator(transaction, manifest, entry, annotator, done)
     if not done.sources:
-        raise NotFound(
-            "annotator", annotator, "List them: `abpipe sql 'SELECT DISTINCT annotator_id FROM annotations'`"
-        )
+        listing = "abpipe sql 'SELECT DISTINCT annotator_id FROM annotations'"
+        raise NotFound("annotator", annotator, f"List them: `{listing}`")
     transaction.commit_with_empty_tables(manifest)
     return done
 
@@ -97,13 +97,16 @@ def _without_annotator(
     if len(ids):
         per_image = dict(zip(*np.unique(image_ids, return_counts=True), strict=True))
         edits: dict[str, Edit] = {
-            "annotations": lambda t: t.filter(pa.array(~np.isin(t["annotation_id"].to_numpy(), ids))),
-            "images": lambda t: _with_fewer(t, per_image),
+            "annotations": partial(_without, ids=ids),
+            "events": partial(_without, ids=ids),
+            "images": partial(_with_fewer, per_image=per_image),
         }
-        edits["events"] = edits["annotations"]
-        changed = {table: _rewritten(transaction, files[table], edit) for table, edit in edits.items()}
+        for table, edit in edits.items():
+            changed[table] = _rewritten(transaction, files[table], edit)
     if "rejects" in files:
-        kept = _rewritten(transaction, files["rejects"], lambda t: t.filter(pc.invert(_names(t, annotator))))
+        kept = _rewritten(
+            transaction, files["rejects"], lambda t: t.filter(pc.invert(_names(t, annotator)))
+        )
         n_rejects = files["rejects"].rows - kept.rows
         if n_rejects:
             changed["rejects"] = kept
@@ -111,11 +114,15 @@ def _without_annotator(
         return manifest, done
     for table in ("annotations", "images"):
         path = transaction.staged_path(changed.get(table, files[table]))
-        mentions += sum(pc.sum(_names(group, annotator)).as_py() or 0 for group in read_groups(path))
+        named = (pc.sum(_names(group, annotator)).as_py() for group in read_groups(path))
+        mentions += sum(n or 0 for n in named)
     left = [changed.get(f.table, f) for f in files.values()]
     after = replace(entry, ledger=entry.ledger.forget(len(ids)))
     return manifest.with_source(after, left), Forgotten(
-        done.records + len(ids), done.rejects + n_rejects, [*done.sources, entry.name], done.mentions + mentions
+        done.records + len(ids),
+        done.rejects + n_rejects,
+        [*done.sources, entry.name],
+        done.mentions + mentions,
     )
 
 
@@ -139,6 +146,10 @@ def _rewritten(transaction: Transaction, file: File, edit: Edit) -> File:
     for group in read_groups(transaction.store.path(file)):
         writer.write(edit(group))
     return writer.finish()
+
+
+def _without(rows: pa.Table, ids: Ids) -> pa.Table:
+    return rows.filter(pa.array(~np.isin(rows["annotation_id"].to_numpy(), ids)))
 
 
 def _with_fewer(images: pa.Table, per_image: dict[str, int]) -> pa.Table:

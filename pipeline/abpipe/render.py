@@ -35,7 +35,8 @@ _STYLE = {"error": "bold red", "warning": "yellow", "note": "dim"}
 def as_json(result: Any) -> None:
     """Write a result, or a list of them, as JSON."""
     found = [asdict(r) for r in result] if isinstance(result, list) else asdict(result)
-    sys.stdout.buffer.write(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    style = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    sys.stdout.buffer.write(orjson.dumps(found, option=style))
 
 
 def say(message: str) -> None:

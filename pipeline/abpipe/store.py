@@ -33,7 +33,7 @@ _STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, 
 
 
 class Store:
-    """A folder with a manifest. Reading takes no lock: files that a manifest names stay as they are."""
+    """A folder with a manifest. Readers take no lock: the files that it names never change."""
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
@@ -206,9 +206,7 @@ class TableWriter:
         with self.temporary.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         size = self.temporary.stat().st_size
-        return File(
-            self.table, self.dataset, self.source_no, self._name, self.rows, size, sha256
-        )
+        return File(self.table, self.dataset, self.source_no, self._name, self.rows, size, sha256)
 
     def staged(self) -> pa.Table:
         """What has been written, before it is part of the store."""

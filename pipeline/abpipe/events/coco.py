@@ -314,9 +314,11 @@ def _batch(records: list[_Fit], ids: Ints, parts: list[Part], strict: Batch) -> 
         annotations = _annotations(records, ids)
         names = annotations["image_id"].combine_chunks()
         events = [
-            _table("events", len(owner), found | {
-                "annotation_id": ids[owner], "image_id": names.take(pa.array(owner))
-            })
+            _table(
+                "events",
+                len(owner),
+                found | {"annotation_id": ids[owner], "image_id": names.take(pa.array(owner))},
+            )
             for owner, found in parts
         ]
         tables["events"] = _in_order([*events, tables["events"]])

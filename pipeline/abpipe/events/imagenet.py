@@ -16,7 +16,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from itertools import pairwise
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -121,7 +122,7 @@ _SEGMENTS = {
     "no selectedRecord": Segment("    <selectedRecord/>"),
 }
 _LISTS = tuple(imagenet_strict.LISTS)
-_INTS = ("head", "object", "task", "hoveredRecord", "place", "mouseTracking", "state", "selectedRecord")
+_INTS = ("head", "object", "task", "place", "state", *_LISTS)
 _STRINGS = ("head", "object", "task", "place", "worker")
 _WORDS = {"hoveredRecord": "enter|leave", "state": "True|False"}
 _KINDS = pa.array(["enter", "leave", "move", "click"])
@@ -187,7 +188,7 @@ def _compile(flow: str) -> _Codes:
     names = {n: i for i, n in enumerate(dict.fromkeys(n for s in steps for c in s for n in c), 1)}
     allowed = np.zeros((len(names) + 1, len(names) + 1), bool)
     for step in steps:
-        for before, after in zip(step, step[1:], strict=False):
+        for before, after in pairwise(step):
             allowed[np.ix_([names[n] for n in before], [names[n] for n in after])] = True
     keys = np.array([np.frombuffer(n.encode(), "<u8")[0] for n in names])
     random = np.random.default_rng(0)
@@ -314,12 +315,14 @@ class _Scan:
         self.good &= explained == self.n_lines
         for name in ("place", "state", "worker"):
             self.good &= self._count(self.at[name]) == self._count(self.at["task"])
+
     def _lines(self, prefix: str) -> Ints:
         return np.flatnonzero(self.code == _CODES.names[prefix])
 
     def _count(self, at: Ints) -> Ints:
         """How many of these lines each file has."""
-        return np.searchsorted(at, self.last) - np.searchsorted(at, self.first)
+        count: Ints = np.searchsorted(at, self.last) - np.searchsorted(at, self.first)
+        return count
 
     def _file_of(self, lines: Ints) -> Ints:
         return np.searchsorted(self.last, lines, side="right")
@@ -353,7 +356,9 @@ class _Scan:
         """The values of one kind in a segment: for each slot an array over the segments."""
         start, end = _SEGMENTS[name].values(self.places[name], kind)
         n_slots, n = start.shape
-        order = "F" if read is decimals else "C"  # decimals are read in the order of their places
+        order: Literal["F", "C"] = (
+            "F" if read is decimals else "C"
+        )  # decimals are read in the order of their places
         values, ok = read(self.text, start.ravel(order), end.ravel(order))
         self._drop(name, ok.reshape(n_slots, n, order=order).all(axis=0))
         if isinstance(values, pa.Array):
@@ -377,13 +382,14 @@ class _Scan:
         folder, filename = self.string["head"]
         self.file_of_record = self._head_of("task")
         of_record = pa.array(self.file_of_record)
-        expected = pc.binary_join_element_wise(folder.take(of_record), filename.take(of_record), "/")
-        same = pc.equal(self.string["place"][0], expected)
+        said = folder.take(of_record), filename.take(of_record)
+        same = pc.equal(self.string["place"][0], pc.binary_join_element_wise(*said, "/"))
         self._drop("task", same.to_numpy(zero_copy_only=False))
 
     def _head_of(self, name: str) -> Ints:
         """For each segment the number of its file among the good ones."""
-        return np.searchsorted(self.at["head"], self.at[name], side="right") - 1
+        file: Ints = np.searchsorted(self.at["head"], self.at[name], side="right") - 1
+        return file
 
     def _keep_good_values(self) -> None:
         keep = {name: self.good[self._file_of(at)] for name, at in self.at.items()}
@@ -496,7 +502,7 @@ class _Scan:
         n = len(record)
         t_ms, kind, seq = np.empty(n, np.int64), np.empty(n, np.int8), np.empty(n, np.int32)
         xy, no_xy = np.zeros((2, n)), np.ones(n, bool)
-        n_items = sum(self.n_items.values())
+        n_items: Ints = np.sum([*self.n_items.values()], axis=0)
         next_place = np.cumsum(n_items) - n_items
         for code, name in enumerate(_LISTS, 1):
             items = self.n_items[name]

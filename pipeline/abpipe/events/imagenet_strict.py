@@ -47,7 +47,9 @@ def truth(text: str) -> bool:
 
 
 #: Path of an element in its record -> column and how its text is read.
-IMAGE = {
+Fields: TypeAlias = dict[str, tuple[str, Callable[[str], Any]]]
+
+IMAGE: Fields = {
     "folder": ("class_id", str),
     "filename": ("image_id", str),
     "source/database": ("database", str),
@@ -56,7 +58,7 @@ IMAGE = {
     "size/depth": ("depth", integer),
     "segmented": ("segmented", integer),
 }
-OBJECT = {
+OBJECT: Fields = {
     "name": ("class_id", str),
     "pose": ("pose", str),
     "truncated": ("truncated", integer),
@@ -66,7 +68,7 @@ OBJECT = {
     "bndbox/xmax": ("xmax", number),
     "bndbox/ymax": ("ymax", number),
 }
-METADATA = {
+METADATA: Fields = {
     "assignment_id": ("assignment_id", str),
     "estimateTime": ("estimate_ms", integer),
     "hit_id": ("hit_id", str),
@@ -86,11 +88,11 @@ METADATA = {
     "selectedCount": ("select_count", integer),
     "worker_id": ("annotator_id", str),
 }
-MOVE = {"time": ("t_ms", integer), "x": ("x", number), "y": ("y", number)}
-HOVER = {"action": ("kind", str), "time": ("t_ms", integer)}
+MOVE: Fields = {"time": ("t_ms", integer), "x": ("x", number), "y": ("y", number)}
+HOVER: Fields = {"action": ("kind", str), "time": ("t_ms", integer)}
 
 #: The lists of a record, in the order of its events: element -> fields of an item, kind.
-LISTS = {
+LISTS: dict[str, tuple[Fields, str | None]] = {
     "hoveredRecord": (HOVER, None),
     "mouseTracking": (MOVE, "move"),
     "selectedRecord": (MOVE, "click"),
@@ -109,7 +111,7 @@ class Reader:
         self.counts, self.on_bad = counts, on_bad
 
     def read(
-        self, element: Element, fields: dict[str, Any], lists: tuple[str, ...] = (), at: str = ""
+        self, element: Element, fields: Fields, lists: tuple[str, ...] = (), at: str = ""
     ) -> tuple[dict[str, Any], dict[str, list[Element]]]:
         """Columns of the fields, and the elements of each list, in their order."""
         columns: dict[str, Any] = {}
@@ -142,9 +144,7 @@ class Reader:
             self.extra.fields[f"{at}/#text"] = element.text.strip()
             self.counts["extra.#text"] += 1
 
-    def _group(
-        self, element: Element, fields: dict[str, Any], columns: dict[str, Any], at: str
-    ) -> None:
+    def _group(self, element: Element, fields: Fields, columns: dict[str, Any], at: str) -> None:
         if columns.keys() & {column for column, _ in fields.values()} or at in self.extra.empty:
             self._bad(element, at, BadRecord("duplicate-field", "stands there twice"))
         elif element.is_empty:
@@ -153,7 +153,11 @@ class Reader:
             columns.update(self.read(element, fields, at=at)[0])
 
     def _leaf(
-        self, element: Element, field: tuple[str, Any], columns: dict[str, Any], at: str
+        self,
+        element: Element,
+        field: tuple[str, Callable[[str], Any]],
+        columns: dict[str, Any],
+        at: str,
     ) -> None:
         column, convert = field
         try:
@@ -179,7 +183,7 @@ class Reader:
         self.on_bad(err, element)
 
 
-def _below(fields: dict[str, Any], tag: str) -> dict[str, Any]:
+def _below(fields: Fields, tag: str) -> Fields:
     return {p[len(tag) + 1 :]: field for p, field in fields.items() if p.startswith(f"{tag}/")}
 
 
@@ -262,11 +266,9 @@ def _add_image(
         except BadRecord as err:
             rows.reject("record", err.code, err.message, member, start, data[start:end])
     extra = reader.extra.json()
-    rows.add(
-        "images", **image, n_annotations=n_annotations, member=member, extra=extra
-    )
-    for err, raw in rejected:
-        rows.reject("field", err.code, err.message, member, err.offset, raw)
+    rows.add("images", **image, n_annotations=n_annotations, member=member, extra=extra)
+    for bad, raw in rejected:
+        rows.reject("field", bad.code, bad.message, member, bad.offset, raw)
     rows.counts.update(counts)
 
 
@@ -286,18 +288,12 @@ def _object(element: Element, counts: Counter[str], on_bad: OnBad) -> dict[str, 
     return row | {"extra": reader.extra.json()}
 
 
-def _add_record(
-    element: Element, image_id: str, expected: str, member: str, rows: Rows
-) -> None:
+def _add_record(element: Element, image_id: str, expected: str, member: str, rows: Rows) -> None:
     counts: Counter[str] = Counter()
     reader = Reader(counts)
     row, lists = reader.read(element, METADATA, tuple(LISTS))
     _expect(row.pop("imageID", None), expected, "/imageID", "", reader.extra)
-    events = [
-        event
-        for name, items in lists.items()
-        for event in _events(name, items, reader)
-    ]
+    events = [event for name, items in lists.items() for event in _events(name, items, reader)]
     annotation_id = len(rows.tables["annotations"])
     rows.add(
         "annotations",

@@ -43,9 +43,10 @@ def ingest(
     """Add sources to a store: archives, folders, single files or globs of them.
 
     `dataset` overrides the name that the content suggests, `jobs` is the number of processes (all
-    cores), `limit` the number of files (XML) or records (JSON) to read of each source. A source that
-    the store has is left alone; one with other content needs `replace`. With `keep_partial`, what is
-    readable of a broken source is kept, and marked. More than `max_rejects` rejects are an error.
+    cores), `limit` the number of files (XML) or records (JSON) to read of each source. A source
+    that the store has is left alone; one with other content needs `replace`. With `keep_partial`,
+    what is readable of a broken source is kept, and marked. More than `max_rejects` rejects are an
+    error.
 
     Each source is one transaction: an error leaves it out and the store as it was.
     """

@@ -26,7 +26,7 @@ from abpipe.errors import (
 from abpipe.events.ingest import Ingested, Progress
 from abpipe.events.merge import merge
 from abpipe.events.parse import parse
-from abpipe.events.rows import Batch, table
+from abpipe.events.rows import TABLES, Batch, table
 from abpipe.manifest import File, Ledger, SourceEntry
 from abpipe.parallel import Workers
 from abpipe.raw.block import Block, Blocks, Take, XmlBlock
@@ -36,9 +36,6 @@ from abpipe.raw.streams import OnRead
 from abpipe.store import Store, TableWriter, Transaction
 
 IDS_PER_SOURCE = 1 << 32
-
-#: The tables whose rows come from the blocks of a source.
-TABLES = ("images", "annotations", "events", "objects", "rejects")
 
 
 @dataclass
@@ -54,6 +51,7 @@ class Job:
     def run(
         self, store: Store, workers: Workers, replace: bool, progress: Progress | None
     ) -> Ingested:
+        """Make the source part of the store, unless it is already."""
         size, sha256 = self.source.identity()
         with store.transaction() as transaction:
             old = self._same_name(transaction)
@@ -159,20 +157,20 @@ class _Stamp:
 
     def __call__(self, batch: Batch) -> dict[str, pa.Table]:
         stamped = {}
-        for name, table in batch.tables.items():
-            if "annotation_id" in table.column_names:
-                ids = pa.array(table["annotation_id"].to_numpy() + self.next_id)
-                at = table.column_names.index("annotation_id")
-                table = table.set_column(at, "annotation_id", ids)
+        for name, rows in batch.tables.items():
+            if "annotation_id" in rows.column_names:
+                ids = pa.array(rows["annotation_id"].to_numpy() + self.next_id)
+                at = rows.column_names.index("annotation_id")
+                rows = rows.set_column(at, "annotation_id", ids)
             if name != "events":
-                zeros = pa.array(np.zeros(table.num_rows, np.int32))
+                zeros = pa.array(np.zeros(rows.num_rows, np.int32))
                 names = pa.DictionaryArray.from_arrays(zeros, [self.source])
-                table = table.append_column("source", names)
+                rows = rows.append_column("source", names)
             if name == "rejects":
-                numbers = np.arange(self.next_reject, self.next_reject + table.num_rows)
-                table = table.append_column("reject_no", pa.array(numbers))
-                self.next_reject += table.num_rows
-            stamped[name] = table
+                numbers = np.arange(self.next_reject, self.next_reject + rows.num_rows)
+                rows = rows.append_column("reject_no", pa.array(numbers))
+                self.next_reject += rows.num_rows
+            stamped[name] = rows
         self.next_id += batch.n_annotations
         return stamped
 
@@ -182,9 +180,8 @@ def _first(block: Block | Batch, n: int) -> tuple[Block | Batch, int]:
     if isinstance(block, Batch):
         return block, n
     if isinstance(block, XmlBlock):
-        members = block.members[:n]
-        cut = dataclasses.replace(block, members=members, starts=block.starts[:n], ends=block.ends[:n])
-        return cut, n - len(members)
+        members, begin, end = block.members[:n], block.starts[:n], block.ends[:n]
+        return dataclasses.replace(block, members=members, starts=begin, ends=end), n - len(members)
     begins = list(islice(starts(block.buffer.view[block.start : block.end]), n + 1))
     if len(begins) <= n:
         return block, n - len(begins)

@@ -61,7 +61,7 @@ class Segment:
 
     def matches(self, text: Bytes, places: Ints) -> Bools:
         """Whether the segment's texts stand at their places, to the last byte."""
-        same = np.ones(places.shape[1], bool)
+        same: Bools = np.ones(places.shape[1], bool)
         for place, pieces in zip(places, self._pieces, strict=True):
             for offset, word in pieces:
                 same &= text.words[place + offset] == word
@@ -112,7 +112,9 @@ def integers(text: Bytes, start: Ints, end: Ints) -> tuple[Ints, Bools]:
         ok &= _all_digits(high)
         value += _eight_digits(high) * np.uint64(10**8)
     signed = value.astype(np.int64)
-    np.negative(signed, where=negative, out=signed)
+    if negative.any():
+        ok &= ~negative | (signed != 0)  # -0 has a sign where it becomes a double
+        np.negative(signed, where=negative, out=signed)
     return signed, ok
 
 
@@ -145,9 +147,7 @@ def _cast(text: Bytes, start: Ints, end: Ints, wanted: Bools) -> npt.NDArray[np.
     valid = np.zeros(n_places, bool)
     valid[::2] = wanted
     mask = pa.py_buffer(np.packbits(valid, bitorder="little"))
-    texts = pa.Array.from_buffers(
-        pa.string(), n_places, [mask, pa.py_buffer(places), text.buffer]
-    )
+    texts = pa.Array.from_buffers(pa.string(), n_places, [mask, pa.py_buffer(places), text.buffer])
     values = np.frombuffer(texts.cast(pa.float64()).buffers()[1], np.float64, n_places)
     return values[::2].copy()
 
@@ -167,9 +167,7 @@ def strings(text: Bytes, start: Ints, end: Ints) -> tuple[pa.Array, Bools]:
     return pa.Array.from_buffers(pa.string(), len(n), buffers), ok
 
 
-def either(
-    text: Bytes, start: Ints, end: Ints, words: str
-) -> tuple[Bools, Bools]:
+def either(text: Bytes, start: Ints, end: Ints, words: str) -> tuple[Bools, Bools]:
     """For values that are one of two words, `True|False`: whether it is the first; whether any."""
     found = []
     for word in words.split("|"):

@@ -1,4 +1,4 @@
-"""What a new source shares with the store, or with itself: duplicates, conflicts, repeated pictures.
+"""What a new source shares with the store or with itself: duplicates, conflicts, repeats.
 
 All of it is found by DuckDB, which spills to disk what does not fit its memory.
 """
@@ -48,7 +48,7 @@ def merge(transaction: Transaction, new: dict[str, TableWriter], source_no: int)
             )
             for table in ("images", "objects"):
                 writer = transaction.writer(table, dataset, source_no)
-                for batch in con.sql(_sql(table)).fetch_record_batch(1 << 16):
+                for batch in con.sql(_sql(table)).to_arrow_reader(1 << 16):
                     writer.write(pa.Table.from_batches([batch]))
                 files[table] = writer.finish()
                 _view(con, f"kept_{table}", [str(writer.temporary)])
@@ -71,7 +71,10 @@ def _connect(
         if have:
             _view(con, table, have)
         else:
-            con.execute(f"CREATE VIEW {table} AS SELECT * EXCLUDE place, '' AS dataset FROM new_{table} LIMIT 0")
+            con.execute(
+                f"CREATE VIEW {table} AS "
+                f"SELECT * EXCLUDE place, '' AS dataset FROM new_{table} LIMIT 0"
+            )
     return con
 
 
@@ -99,15 +102,13 @@ def _duplicates(con: duckdb.DuckDBPyConnection) -> tuple[npt.NDArray[np.int64], 
 
 def _has_repeats(con: duckdb.DuckDBPyConnection) -> bool:
     (repeated,) = con.execute(
-        "SELECT count(*) > count(DISTINCT image_id) OR bool_or(image_id IN (SELECT image_id FROM images))"
-        " FROM new_images"
+        "SELECT count(*) > count(DISTINCT image_id)"
+        " OR bool_or(image_id IN (SELECT image_id FROM images)) FROM new_images"
     ).fetchone() or (False,)
     return bool(repeated)
 
 
-def _without(
-    transaction: Transaction, old: TableWriter, ids: npt.NDArray[np.int64]
-) -> TableWriter:
+def _without(transaction: Transaction, old: TableWriter, ids: npt.NDArray[np.int64]) -> TableWriter:
     """The file of a writer again, without the rows of some records."""
     writer = transaction.writer(old.table, old.dataset, old.source_no)
     for group in read_groups(old.temporary):

@@ -13,6 +13,8 @@ import pyarrow as pa
 from abpipe.contracts import contracts
 
 RAW_LIMIT = 1 << 20  # a reject keeps its first MiB
+#: The tables whose rows come from the blocks of a source.
+TABLES = ("images", "annotations", "events", "objects", "rejects")
 INT64 = range(-(1 << 63), 1 << 63)
 
 #: Filled in when rows join a store: a block does not know its source, nor what came before it.
@@ -68,9 +70,7 @@ def dumps(value: Any) -> str:
 class Rows:
     """Collects rows one by one, for the parsers that read one record at a time."""
 
-    tables: dict[str, list[dict[str, Any]]] = field(
-        default_factory=lambda: {t: [] for t in ("images", "annotations", "events", "objects", "rejects")}
-    )
+    tables: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {t: [] for t in TABLES})
     counts: Counter[str] = field(default_factory=Counter)
 
     def add(self, table: str, **row: Any) -> None:

@@ -13,8 +13,8 @@ PADDING = 64  # parsers may look this far beyond the end
 class Buffer:
     """Writable memory for one block; a shared one travels between processes as its name."""
 
-    def __init__(self, memory: memoryview | bytearray, name: str | None = None) -> None:
-        self.view, self.name = memoryview(memory), name
+    def __init__(self, memory: memoryview | bytearray | None, name: str | None = None) -> None:
+        self.view, self.name = memoryview(memory or b""), name
 
     @classmethod
     def private(cls, size: int) -> Buffer:

@@ -18,7 +18,13 @@ from abpipe.raw.streams import OnRead
 #: What a damaged, encrypted or exotic zip archive or member raises (also NotImplementedError, which
 #: is a RuntimeError, and UnicodeDecodeError, which is a ValueError).
 _BAD_ZIP = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
 )
 
 

@@ -140,8 +140,8 @@ def _form(path: Path, name: str) -> Form:
         return "json"
     lower = text[:1024].lower()
     if b"<!doctype html" in lower or b"<html" in lower:
-        raise UnknownSource(name, "it is an HTML page, as a failed download leaves it. Fetch it again")
+        raise UnknownSource(name, "it is an HTML page, as a failed download leaves it")
     if text.startswith(b"<"):
         return "xml"
     shown = head[:16].decode("ascii", "backslashreplace")
-    raise UnknownSource(name, f"it is neither a tar, zip, XML nor JSON file; it begins with {shown}")
+    raise UnknownSource(name, f"it is no tar, zip, XML or JSON file; it begins with {shown}")

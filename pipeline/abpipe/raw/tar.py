@@ -22,7 +22,9 @@ from abpipe.raw.streams import Plain
 RECORD = 512
 _ZEROS = bytes(RECORD)
 _REGULAR = frozenset(b"\x0007")  # NUL, '0' and '7'
-_BODILESS = frozenset(b"123456")  # links, devices, directories: no content, whatever their size says
+_BODILESS = frozenset(
+    b"123456"
+)  # links, devices, directories: no content, whatever their size says
 _DIRECTORY, _SPARSE = ord("5"), ord("S")
 _LONG_NAME, _PAX = b"Lx"
 _ABOUT_NEXT = frozenset(b"LKxg")  # long name, long link, pax header, global pax header
@@ -116,7 +118,7 @@ class TarReader:
         return found, place, False
 
     def _plain_run(self) -> tuple[_Found, int]:
-        """The members in front that need no second look: each an ordinary file that leads to the next.
+        """The members in front that need no second look: ordinary files, each where it should be.
 
         Records that look like headers are found all at once; where one is not where the sizes
         before it lead, the walk goes on one by one.
@@ -130,7 +132,9 @@ class TarReader:
         sizes = digits @ 8 ** np.arange(10, -1, -1)
         after = heads + 1 - sizes // -RECORD
         plain = ((digits >= 0) & (digits < 8)).all(axis=1) & (after <= len(records))
-        plain &= (headers[:, 156] == ord("0")) & (headers[:, 345] == 0) & (headers[:, 135] <= ord(" "))
+        plain &= (
+            (headers[:, 156] == ord("0")) & (headers[:, 345] == 0) & (headers[:, 135] <= ord(" "))
+        )
         plain[1:] &= after[:-1] == heads[1:]
         n = len(plain) if plain.all() else int(np.argmin(plain))
         if not n:
@@ -187,7 +191,9 @@ class TarReader:
             names[i : i + 1] = [name][: n - i]
         odd = {i: reason for i in range(n) if (reason := _reason(names[i], found.kinds[i]))}
         if odd:
-            yield counted(reason for reason in odd.values() if reason not in ("directory", "sparse"))
+            yield counted(
+                reason for reason in odd.values() if reason not in ("directory", "sparse")
+            )
             for i in (i for i, reason in odd.items() if reason == "sparse"):
                 yield rejected("sparse", "sparse tar members are not supported", names[i])
         whole = [i for i in range(n) if i not in odd]
@@ -271,7 +277,7 @@ def _sound(headers: Headers) -> npt.NDArray[np.bool_]:
     sums = headers.sum(axis=1, dtype=np.int64) - field_.sum(axis=1, dtype=np.int64) + 8 * ord(" ")
     # six octal digits, NUL, blank: what nearly all writers write, and quick to compare
     digits = (sums[:, None] >> np.array([15, 12, 9, 6, 3, 0])) & 7
-    usual = (field_[:, :6] == digits + ord("0")).all(axis=1)
+    usual: npt.NDArray[np.bool_] = (field_[:, :6] == digits + ord("0")).all(axis=1)
     for i in np.flatnonzero(~usual):
         try:
             usual[i] = int(field_[i].tobytes().strip(b" \0") or b"x", 8) == sums[i]
