@@ -113,12 +113,23 @@ def spare_pandas() -> None:
 
     The first `pyarrow.array` imports pandas where it is installed, 0.2 s that nothing here needs.
     """
-    if "pandas" not in sys.modules:
-        sys.modules["pandas"] = None  # type: ignore[assignment]
-        import pyarrow as pa
+    if "pandas" in sys.modules:
+        return
+    import pyarrow as pa
 
+    sys.meta_path.insert(0, _NoPandas())
+    try:
         pa.array([0])
-        del sys.modules["pandas"]
+    finally:
+        sys.meta_path.pop(0)
+
+
+class _NoPandas:
+    """An importer that denies pandas, and has no word on anything else."""
+
+    def find_spec(self, name: str, _path: object = None, _target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("abpipe's own processes do without pandas", name=name)
 
 
 def _discard(memory: SharedMemory) -> None:

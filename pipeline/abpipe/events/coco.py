@@ -9,6 +9,7 @@ hides (duplicate keys) and what no column holds (unknown keys).
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -38,9 +39,8 @@ SAFE = 1 << 53  # up to here integers and doubles are the same numbers
 
 _scalars = itemgetter("image_id", *SCALARS)
 _lists = itemgetter(*LISTS)
-_action = itemgetter("actionType", "timeAt", "iconType")
-_category = itemgetter("timeAt", "categoryName", "categoryIndex", "usingKeyboard")
 _SCALAR_TYPES = (int, str, int, str, int, int, int, int, int)
+_TRACKS = 64  # read at once: few enough for the processor's cache
 _NUMBERS_OR_NULL = {int, float, type(None)}
 
 _TRACK = re.compile(rb'"mouseTracking"[ \t\r\n]*:[ \t\r\n]*\[')
@@ -94,23 +94,35 @@ class _Fit:
 
 def parse(block: JsonBlock, *, fast: bool = True) -> Batch:
     """The rows of one block; without `fast` the strict reader reads every record."""
+    # the collector would walk thousands of new dicts again and again, and none is in a cycle
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return _parse(block, fast)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _parse(block: JsonBlock, fast: bool) -> Batch:
     data = bytes(block.buffer.view[block.start : block.end])
     bounds = [0, *(start for start in starts(data) if start), len(data)]
     pieces = [data[begin:end] for begin, end in pairwise(bounds)]
     fits = {i: fit for i, piece in enumerate(pieces) if fast and (fit := _fit(piece))}
     parts = _parts(fits)
-    rows, ids, n = Rows(), [], 0
+    rows, ids, records = Rows(), [], []
     for i, (piece, begin) in enumerate(zip(pieces, bounds, strict=False)):
         if i in fits:
-            ids.append(n)
-            n += 1
+            ids.append(len(ids) + len(records))
             continue
         for record in coco_strict.parse(piece, block.offset + begin, block.member, rows):
-            rows.add("annotations", annotation_id=n, **record.annotation)
-            for event in record.events:
-                rows.add("events", annotation_id=n, **event)
-            n += 1
-    return _batch(list(fits.values()), np.array(ids, np.int64), parts, rows.batch())
+            for row in (record.annotation, *record.events):
+                row["annotation_id"] = len(ids) + len(records)
+            records.append(record)
+    rows.counts["records.total"] += len(fits)
+    batch = rows.batch()
+    batch.tables |= _tables(list(fits.values()), np.array(ids, np.int64), parts, records)
+    return batch
 
 
 def _fit(piece: bytes) -> _Fit | None:
@@ -192,9 +204,12 @@ def _alone(records: list[_Fit]) -> set[int]:
 def _actions(records: list[_Fit]) -> Part:
     owner = _owners([len(record.actions) for record in records])
     items = list(chain.from_iterable(record.actions for record in records))
-    actions, times, labels = _columns(map(_action, items), 3)
-    found = {"kind": [KINDS[action] for action in actions], "t_ms": _ints(times)}
-    found["label"], found["seq"] = _typed(labels, {str}), _places(owner)
+    found = {
+        "kind": [KINDS[item["actionType"]] for item in items],
+        "seq": _places(owner),
+        "t_ms": _ints([item["timeAt"] for item in items]),
+        "label": _typed([item["iconType"] for item in items], {str}),
+    }
     n_keys = 3 * len(items)
     for name, columns in coco_strict.POINTS.items():
         points = [item.get(name) for item in items]
@@ -211,20 +226,15 @@ def _actions(records: list[_Fit]) -> Part:
 
 def _browsing(records: list[_Fit]) -> Part:
     owner = _owners([len(record.categories) for record in records])
-    items = chain.from_iterable(record.categories for record in records)
-    times, labels, indexes, keyboard = _columns(map(_category, items), 4)
+    items = list(chain.from_iterable(record.categories for record in records))
     return owner, {
         "kind": pa.repeat("browse", len(owner)),
         "seq": _places(owner),
-        "t_ms": _ints(times),
-        "label": _typed(labels, {str}),
-        "category_index": _ints(indexes),
-        "keyboard": _typed(keyboard, {bool}),
+        "t_ms": _ints([item["timeAt"] for item in items]),
+        "label": _typed([item["categoryName"] for item in items], {str}),
+        "category_index": _ints([item["categoryIndex"] for item in items]),
+        "keyboard": _typed([item["usingKeyboard"] for item in items], {bool}),
     }
-
-
-def _columns(rows: Iterable[tuple[Any, ...]], n: int) -> list[tuple[Any, ...]]:
-    return list(zip(*rows, strict=True)) or [()] * n
 
 
 def _typed(column: Sequence[Any], types: set[type]) -> Sequence[Any]:
@@ -257,20 +267,21 @@ def _places(owner: Ints) -> Ints:
 
 def _tracks(records: list[_Fit]) -> Iterable[Part]:
     """The moves, layout by layout."""
-    for layout in {record.layout for record in records if record.layout}:
-        places = np.array([i for i, record in enumerate(records) if record.layout == layout])
-        tracks = [records[place].track for place in places]
-        n = np.array([records[place].n_moves for place in places])
-        owner = np.repeat(places, n)
-        try:
-            odd, numbers = _numbers(tracks, 3 * n, layout)
-        except pa.ArrowInvalid:
-            odd, numbers = np.array([not _NUMBERS.fullmatch(track) for track in tracks]), {}
-            odd |= not odd.any()
-        if odd.any():
-            raise _UnfitError(places[odd].tolist())
-        move = {"kind": pa.repeat("move", len(owner)), "seq": _places(owner)}
-        yield owner, {**move, **numbers}
+    for layout in dict.fromkeys(record.layout for record in records if record.layout):
+        places = [i for i, record in enumerate(records) if record.layout == layout]
+        for some in (places[i : i + _TRACKS] for i in range(0, len(places), _TRACKS)):
+            tracks = [records[place].track for place in some]
+            n = np.array([records[place].n_moves for place in some])
+            try:
+                odd, numbers = _numbers(tracks, 3 * n, layout)
+            except pa.ArrowInvalid:
+                odd, numbers = np.array([not _NUMBERS.fullmatch(track) for track in tracks]), {}
+                odd |= not odd.any()
+            if odd.any():
+                raise _UnfitError(np.array(some)[odd].tolist())
+            owner = np.repeat(some, n)
+            move = {"kind": pa.repeat("move", len(owner)), "seq": _places(owner)}
+            yield owner, move | numbers
 
 
 def _numbers(tracks: list[bytes], n: Ints, layout: _Layout) -> tuple[Bools, dict[str, Any]]:
@@ -306,25 +317,25 @@ def _digit(chars: npt.NDArray[np.uint8]) -> Bools:
     return chars - ord("0") < 10
 
 
-def _batch(records: list[_Fit], ids: Ints, parts: list[Part], strict: Batch) -> Batch:
+def _tables(
+    fits: list[_Fit], ids: Ints, parts: list[Part], strict: list[coco_strict.Record]
+) -> dict[str, pa.Table]:
     """The rows of both paths, in the order of the records."""
-    tables, counts = strict.tables, strict.counts
-    if records:
-        counts["records.total"] += len(records)
-        annotations = _annotations(records, ids)
-        names = annotations["image_id"].combine_chunks()
-        events = [
-            _table(
-                "events",
-                len(owner),
-                found | {"annotation_id": ids[owner], "image_id": names.take(pa.array(owner))},
-            )
-            for owner, found in parts
-        ]
-        tables["events"] = _in_order([*events, tables["events"]])
-        tables["annotations"] = _in_order([annotations, tables["annotations"]])
-    tables["images"] = _images(tables["annotations"])
-    return Batch(tables, counts)
+    usual = _annotations(fits, ids)
+    names = usual["image_id"].combine_chunks()
+    events = [
+        _table("events", len(owner), found | {"annotation_id": ids[owner], "image_id": image})
+        for owner, found in parts
+        for image in [names.take(pa.array(owner))]
+    ]
+    events.append(_from_rows("events", [row for record in strict for row in record.events]))
+    unusual = _from_rows("annotations", [record.annotation for record in strict])
+    annotations = _in_order([usual, unusual])
+    return {
+        "annotations": annotations,
+        "events": _in_order(events),
+        "images": _images(annotations),
+    }
 
 
 def _annotations(records: list[_Fit], ids: Ints) -> pa.Table:
@@ -334,11 +345,11 @@ def _annotations(records: list[_Fit], ids: Ints) -> pa.Table:
             if len(item) < 5:
                 missing = [name for name in coco_strict.POINTS if name not in item]
                 extra.absent += [f"/actionHistories/{seq}/{name}" for name in missing]
-    scalars = _columns((record.scalars for record in records), len(SCALARS) + 1)
     found: dict[str, Any] = {
-        column: values for (column, _), values in zip(SCALARS.values(), scalars[1:], strict=True)
+        column: [record.scalars[i] for record in records]
+        for i, (column, _) in enumerate(SCALARS.values(), 1)
     }
-    found["annotation_id"], found["image_id"] = ids, list(map(str, scalars[0]))
+    found["annotation_id"], found["image_id"] = ids, [str(r.scalars[0]) for r in records]
     found["tool"] = pa.repeat("coco", len(records))
     found["extra"] = [extra.json() if extra.absent else None for extra in extras]
     return _table("annotations", len(records), found)
@@ -358,6 +369,11 @@ def _table(name: str, n: int, found: dict[str, Any]) -> pa.Table:
         for field in schema(name)
     ]
     return pa.Table.from_arrays(columns, schema=schema(name))
+
+
+def _from_rows(name: str, rows: list[Object]) -> pa.Table:
+    columns = {column: [row.get(column) for row in rows] for column in schema(name).names}
+    return _table(name, len(rows), columns)
 
 
 def _in_order(tables: list[pa.Table]) -> pa.Table:

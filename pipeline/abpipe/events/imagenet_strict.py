@@ -205,9 +205,9 @@ def _add_file(data: bytes, member: str, rows: Rows) -> None:
         root = tree(data)
     except BadRecord as err:
         spans = [match.span() for match in _RECORD.finditer(data)]
-        if err.code != "bad-xml" or not spans:
+        root = _head(data, spans) if err.code == "bad-xml" and spans else None
+        if root is None:
             raise
-        root = _head(data, spans, err)
         n_rejects = len(rows.tables["rejects"])
         _add_image(root, data, spans, member, rows)
         if n_rejects == len(rows.tables["rejects"]):  # all records are good, and still it is broken
@@ -216,8 +216,11 @@ def _add_file(data: bytes, member: str, rows: Rows) -> None:
         _add_image(root, data, None, member, rows)
 
 
-def _head(data: bytes, spans: list[tuple[int, int]], whole: BadRecord) -> Element:
-    """The tree of a broken file with its records blanked out, so that offsets stay true."""
+def _head(data: bytes, spans: list[tuple[int, int]]) -> Element | None:
+    """The tree of a broken file with its records blanked out, so that offsets stay true.
+
+    None if what is left is broken, too.
+    """
     head = bytearray(data)
     for start, end in spans:
         head[start:end] = b" " * (end - start)
@@ -225,7 +228,7 @@ def _head(data: bytes, spans: list[tuple[int, int]], whole: BadRecord) -> Elemen
     try:
         return tree(bytes(head) + closed)
     except BadRecord:
-        raise whole from None
+        return None
 
 
 def _add_image(

@@ -30,7 +30,6 @@ _FIELDS = (
 )
 _START = re.compile(rb'\{[ \t\r\n]*"(?:' + _FIELDS + rb')"')
 _LONGEST_START = 256
-_NESTED = re.compile(rb":[ \t\r\n]*(?:\[[ \t\r\n]*)?\Z")
 _BETWEEN = re.compile(rb"[ \t\r\n,]*")
 _BRACKETS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["{}\[\]]', re.DOTALL)
 _CLOSING = {b"{": b"}", b"[": b"]"}
@@ -49,7 +48,8 @@ def starts(data: Bytes, begin: int = 0) -> Iterator[int]:
     """Where records start in some bytes, from `begin` on."""
     for match in _START.finditer(data, begin):
         at = match.start()
-        if not _NESTED.search(data[max(0, at - _LOOK_BACK) : at]):
+        before = bytes(data[max(0, at - _LOOK_BACK) : at]).rstrip(BLANK)
+        if not before.removesuffix(b"[").rstrip(BLANK).endswith(b":"):
             yield at
 
 

@@ -140,7 +140,8 @@ def _form(path: Path, name: str) -> Form:
         return "json"
     lower = text[:1024].lower()
     if b"<!doctype html" in lower or b"<html" in lower:
-        raise UnknownSource(name, "it is an HTML page, as a failed download leaves it")
+        page = "it is an HTML page, as a failed download leaves it. Fetch it again"
+        raise UnknownSource(name, page)
     if text.startswith(b"<"):
         return "xml"
     shown = head[:16].decode("ascii", "backslashreplace")

@@ -1,0 +1,83 @@
+"""The README says what is so: its queries and code run, its lists are complete."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+import abpipe
+from abpipe.cli import app
+from abpipe.contracts import contracts
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+SAMPLES = ("data/imagenet/imagenet_ab.tar.gz", "data/coco/coco_ab.json")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder like a checkout after `make demo`: the samples, and a store of both."""
+    folder = tmp_path_factory.mktemp("checkout")
+    (folder / "data").symlink_to(ROOT / "data")
+    abpipe.ingest(*(ROOT / sample for sample in SAMPLES), store=folder / "abstore", jobs=1)
+    return folder
+
+
+@pytest.mark.parametrize("query", blocks("sql"))
+def test_each_question_has_an_answer_on_the_samples(query: str, place: Path) -> None:
+    with abpipe.connect(place / "abstore") as connection:
+        assert connection.execute(query).fetchall()
+
+
+def test_there_are_ten_questions() -> None:
+    assert len(blocks("sql")) == 10
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_each_piece_of_python_runs(code: str, place: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=place, capture_output=True, text=True
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name, command", get_command(app).commands.items())  # type: ignore[attr-defined]
+def test_every_command_has_help_and_is_in_the_readme(name: str, command: object) -> None:
+    assert getattr(command, "help", None)
+    assert f"abpipe {name}" in README
+
+
+def test_the_generated_parts_are_up_to_date() -> None:
+    checked = subprocess.run(
+        [sys.executable, "-m", "cogapp", "--check", "README.md"], cwd=ROOT, capture_output=True
+    )
+    assert checked.returncode == 0, "run `make docs`"
+
+
+def test_the_targets_that_the_readme_names_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for target in set(re.findall(r"`?make ([a-z-]+)", README)):
+        assert f"\n{target}:" in makefile
+
+
+def test_every_number_has_a_unit_and_every_column_a_meaning() -> None:
+    for contract in contracts().values():
+        for column in contract.columns:
+            is_number = re.search(r"int|float", column.type) is not None
+            assert column.doc, f"{contract.name}.{column.name}"
+            assert column.unit or not is_number, f"{contract.name}.{column.name}"
+
+
+def test_the_benchmarks_still_import() -> None:
+    for path in (ROOT / "tests" / "bench").glob("*.py"):
+        compile(path.read_text("utf-8"), str(path), "exec")
+        subprocess.run([sys.executable, str(path), "--help"], check=True, capture_output=True)
