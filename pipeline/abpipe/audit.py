@@ -70,7 +70,8 @@ def _source(source: Source, workers: Workers) -> Iterator[Finding]:
             what = {"junk": "skipped as junk", "extra": "field without a column, kept in extra"}
             yield Finding("note", source.name, f"{what[group]}: {detail}", n)
     good = counts["records.total"] - counts["records.rejected"]
-    yield Finding("note" if good else "error", source.name, "records that read well", good)
+    level = "note" if good or counts["members.ok"] else "error"  # not all pictures have annotators
+    yield Finding(level, source.name, "records that read well", good)
 
 
 def _file(store: Store, file: File) -> Iterator[Finding]:

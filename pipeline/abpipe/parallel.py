@@ -10,15 +10,21 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from multiprocessing.shared_memory import SharedMemory
 from traceback import clear_frames
 from typing import TYPE_CHECKING, cast
 
+from abpipe.parcel import Parcel
 from abpipe.raw.buffer import BLOCK_BYTES, PADDING, Buffer
 
 if TYPE_CHECKING:
     from abpipe.events.rows import Batch
     from abpipe.raw.block import Block, Blocks, Take
+
+
+#: Blocks that may wait for each other process, so that none is idle while this one writes.
+AHEAD = 6
 
 
 class Workers:
@@ -45,7 +51,7 @@ class Workers:
         self._pool = ProcessPoolExecutor(n_children, context, _ignore_interrupts)
         for _ in range(n_children):
             self._pool.submit(_start)  # they start up while this process opens the source
-        for _ in range(2 * n_children + 1):
+        for _ in range(AHEAD * n_children + 1):
             memory = SharedMemory(create=True, size=BLOCK_BYTES + PADDING)
             self._stack.callback(_discard, memory)
             self._slots.append(Buffer(memory.buf, memory.name))
@@ -69,32 +75,59 @@ class Workers:
 
         Other processes import `parse` by its name.
         """
-        waiting: deque[Future[Batch]] = deque()
+        waiting: deque[_Task] = deque()
         try:
             for block in read(self._free.popleft):
                 waiting.append(self._start(parse, block))
-                while waiting and (waiting[0].done() or len(waiting) > 8 * self.jobs):
-                    yield waiting.popleft().result()
+                while waiting and (waiting[0].done or len(waiting) > 2 * AHEAD * self.jobs):
+                    yield self._finish(waiting.popleft())
             while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+                yield self._finish(waiting.popleft())
+        finally:  # of a reader that broke off: its buffers are wanted again
+            for task in waiting:
+                if isinstance(task.result, Future) and not task.result.cancel():
+                    task.result.exception()
+                self._give_back(task.buffer)
 
-    def _start(self, parse: Callable[[Block], Batch], block: Block | Batch) -> Future[Batch]:
-        done: Future[Batch] = Future()
-        buffer = getattr(block, "buffer", None)
+    def _start(self, parse: Callable[[Block], Batch], block: Block | Batch) -> _Task:
+        """Have a block parsed: elsewhere if a buffer to go on with is left, else here and now."""
+        buffer: Buffer | None = getattr(block, "buffer", None)
         if buffer is None:  # the reader itself had something to say
-            done.set_result(cast("Batch", block))
-        elif self._pool and self._free and buffer in self._slots:
-            future = self._pool.submit(parse, cast("Block", block))
-            future.add_done_callback(lambda _: self._free.append(buffer))
-            return future
-        else:
-            done.set_result(parse(cast("Block", block)))
-            if buffer in self._slots:
-                self._free.append(buffer)
-        return done
+            return _Task(cast("Batch", block), None)
+        if self._pool and self._free and buffer in self._slots:
+            return _Task(self._pool.submit(_work, parse, cast("Block", block)), buffer)
+        batch = parse(cast("Block", block))
+        self._give_back(buffer)
+        return _Task(batch, None)
+
+    def _finish(self, task: _Task) -> Batch:
+        """The batch of a block, whose buffer is free again."""
+        found = task.result.result() if isinstance(task.result, Future) else task.result
+        batch = found.unpack(task.buffer) if isinstance(found, Parcel) and task.buffer else found
+        self._give_back(task.buffer)
+        return cast("Batch", batch)
+
+    def _give_back(self, buffer: Buffer | None) -> None:
+        if buffer in self._slots:
+            self._free.append(cast("Buffer", buffer))
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A block on its way, and the buffer that it keeps until it is there."""
+
+    result: Future[Batch | Parcel] | Batch
+    buffer: Buffer | None
+
+    @property
+    def done(self) -> bool:
+        return not isinstance(self.result, Future) or self.result.done()
+
+
+def _work(parse: Callable[[Block], Batch], block: Block) -> Batch | Parcel:
+    """Parse a block in another process; its rows go back in the memory that it came in."""
+    batch = parse(block)
+    return Parcel.pack(batch, block.buffer) or batch
 
 
 def _ignore_interrupts() -> None:

@@ -73,7 +73,7 @@ def _forget_annotator(transaction: Transaction, annotator: str, dataset: str | N
     manifest = transaction.manifest
     done = Forgotten(0, 0, [])
     for entry in manifest.sources:
-        if dataset in (None, entry.dataset):
+        if annotator and dataset in (None, entry.dataset):  # every text holds the empty one
             manifest, done = _without_annotator(transaction, manifest, entry, annotator, done)
     if not done.sources:
         listing = "abpipe sql 'SELECT DISTINCT annotator_id FROM annotations'"
@@ -90,8 +90,9 @@ def _without_annotator(
     done: Forgotten,
 ) -> tuple[Manifest, Forgotten]:
     """The manifest with the files of one source rewritten, where they name the annotator."""
+    # a source has no file of a table to which it brought no rows
     files = {f.table: f for f in manifest.files if f.source_no == entry.source_no}
-    ids, image_ids = _records_of(transaction, files["annotations"], annotator)
+    ids, image_ids = _records_of(transaction, files.get("annotations"), annotator)
     n_rejects, mentions = 0, 0
     changed: dict[str, File] = {}
     if len(ids):
@@ -101,8 +102,8 @@ def _without_annotator(
             "events": partial(_without, ids=ids),
             "images": partial(_with_fewer, per_image=per_image),
         }
-        for table, edit in edits.items():
-            changed[table] = _rewritten(transaction, files[table], edit)
+        for table in edits.keys() & files.keys():
+            changed[table] = _rewritten(transaction, files[table], edits[table])
     if "rejects" in files:
         kept = _rewritten(
             transaction, files["rejects"], lambda t: t.filter(pc.invert(_names(t, annotator)))
@@ -112,7 +113,7 @@ def _without_annotator(
             changed["rejects"] = kept
     if not changed:
         return manifest, done
-    for table in ("annotations", "images"):
+    for table in {"annotations", "images"} & files.keys():
         path = transaction.staged_path(changed.get(table, files[table]))
         named = (pc.sum(_names(group, annotator)).as_py() for group in read_groups(path))
         mentions += sum(n or 0 for n in named)
@@ -131,10 +132,10 @@ Edit = Callable[[pa.Table], pa.Table]
 
 
 def _records_of(
-    transaction: Transaction, file: File, annotator: str
+    transaction: Transaction, file: File | None, annotator: str
 ) -> tuple[Ids, npt.NDArray[np.object_]]:
     ids, image_ids = [np.empty(0, np.int64)], [np.empty(0, object)]
-    for group in read_groups(transaction.store.path(file)):
+    for group in read_groups(transaction.store.path(file)) if file else ():
         theirs = group.filter(pc.equal(group["annotator_id"], annotator))
         ids.append(theirs["annotation_id"].to_numpy())
         image_ids.append(theirs["image_id"].to_numpy())

@@ -35,7 +35,7 @@ Object: TypeAlias = dict[str, Any]
 #: Columns of events, and which of the records each row belongs to.
 Part: TypeAlias = tuple[Ints, dict[str, Any]]
 
-SAFE = 1 << 53  # up to here integers and doubles are the same numbers
+SAFE = 1 << 53  # below, integers and doubles are the same numbers
 
 _scalars = itemgetter("image_id", *SCALARS)
 _lists = itemgetter(*LISTS)
@@ -110,7 +110,9 @@ def _parse(block: JsonBlock, fast: bool) -> Batch:
     pieces = [data[begin:end] for begin, end in pairwise(bounds)]
     fits = {i: fit for i, piece in enumerate(pieces) if fast and (fit := _fit(piece))}
     parts = _parts(fits)
-    rows, ids, records = Rows(), [], []
+    rows = Rows()
+    ids: list[int] = []
+    records: list[coco_strict.Record] = []
     for i, (piece, begin) in enumerate(zip(pieces, bounds, strict=False)):
         if i in fits:
             ids.append(len(ids) + len(records))
@@ -146,6 +148,9 @@ def _fit(piece: bytes) -> _Fit | None:
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         return None
     if rest.count(b":") != n_keys or tuple(map(type, scalars)) != _SCALAR_TYPES:
+        return None
+    image_id, _, page, _, *sizes = scalars
+    if max(image_id, page, *sizes) >= SAFE or min(image_id, page, *sizes) <= -SAFE:
         return None
     layout, n_moves = _pattern(track)
     if n_moves < 0:
@@ -249,7 +254,7 @@ def _ints(column: Sequence[Any]) -> Ints:
 
 def _floats(column: Sequence[Any]) -> pa.Array:
     array = pa.array(_typed(column, _NUMBERS_OR_NULL), pa.float64())
-    if (np.abs(array.to_numpy(zero_copy_only=False)) > SAFE).any():
+    if (np.abs(array.to_numpy(zero_copy_only=False)) >= SAFE).any():
         raise OverflowError
     return array
 
@@ -293,24 +298,28 @@ def _numbers(tracks: list[bytes], n: Ints, layout: _Layout) -> tuple[Bools, dict
     begin, end = edges[::2], edges[1::2]
     if len(begin) != n.sum():
         raise pa.ArrowInvalid
-    first = begin + (chars[begin] == ord("-"))
-    after = chars[first + 1]
-    zero = (chars[first] == ord("0")) & (_digit(after) | ((first > begin) & (end == first + 1)))
-    good = (chars[begin - layout.gap] == ord(":")) & ~zero
-    good &= _digit(chars[first]) & _digit(chars[end - 1])
-    values, strings = np.empty(0), None
+    good = _well_formed(chars, begin, end, layout.gap)
     if good.all():
         offsets = np.zeros(len(begin) + 1, np.int32)
         np.cumsum(end - begin, out=offsets[1:])
         digits = pa.py_buffer(text.translate(None, _NO_DIGITS))
         strings = pa.StringArray.from_buffers(len(begin), pa.py_buffer(offsets), digits)
         values = strings.cast(pa.float64()).to_numpy()
-        good = np.abs(values) <= SAFE
-    odd = ~np.logical_and.reduceat(good, np.cumsum(n) - n)
-    if odd.any():
-        return odd, {}
-    times = strings.take(pa.array(np.arange(layout.t, len(begin), 3))).cast(pa.int64())
-    return odd, {"x": values[layout.x :: 3], "y": values[layout.y :: 3], "t_ms": times}
+        good = np.abs(values) < SAFE
+        if good.all():
+            times = strings.take(pa.array(np.arange(layout.t, len(begin), 3))).cast(pa.int64())
+            found = {"x": values[layout.x :: 3], "y": values[layout.y :: 3], "t_ms": times}
+            return np.zeros(len(n), np.bool_), found
+    return np.asarray(~np.logical_and.reduceat(good, np.cumsum(n) - n)), {}
+
+
+def _well_formed(chars: npt.NDArray[np.uint8], begin: Ints, end: Ints, gap: int) -> Bools:
+    """Which runs of digits, points and signs follow a colon, and begin and end as JSON's do."""
+    first = begin + (chars[begin] == ord("-"))
+    is_zero = chars[first] == ord("0")
+    is_minus_zero = (first > begin) & (end == first + 1)  # its sign depends on the column's type
+    good: Bools = (chars[begin - gap] == ord(":")) & _digit(chars[first]) & _digit(chars[end - 1])
+    return good & ~(is_zero & (_digit(chars[first + 1]) | is_minus_zero))
 
 
 def _digit(chars: npt.NDArray[np.uint8]) -> Bools:

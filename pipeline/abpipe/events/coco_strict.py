@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from abpipe.events.rows import INT64, BadRecord, Extra, Rows
+from abpipe.raw.json_records import BLANK, Lost, add_reject
 
 Object: TypeAlias = dict[str, Any]
 
@@ -28,17 +29,16 @@ class Record:
     events: list[dict[str, Any]]
 
 
-def parse(piece: bytes, offset: int, member: str, rows: Rows) -> list[Record]:
+def parse(piece: bytes, offset: int, member: str | None, rows: Rows) -> list[Record]:
     """The good records of some bytes, in order; what is not one becomes a reject in `rows`."""
     # surrogateescape: an invalid byte must not cost the other records of the piece
     text = piece.decode("utf-8", "surrogateescape")
     records = []
 
     def reject(code: str, message: str, begin: int, end: int) -> None:
-        raw = text[begin:end].encode("utf-8", "surrogateescape").rstrip(b" \t\r\n,")
+        raw = text[begin:end].encode("utf-8", "surrogateescape").rstrip(BLANK + b",")
         place = offset + len(text[:begin].encode("utf-8", "surrogateescape"))
-        rows.reject("record", code, message, member, place, raw)
-        rows.counts["records.total"] += 1
+        add_reject(rows, code, message, place, Lost(raw), member)
 
     for begin, end, found in _values(text):
         if isinstance(found, BadRecord):

@@ -176,11 +176,11 @@ class Reader:
 
     def _bad(self, element: Element, at: str, err: BadRecord) -> None:
         """Give up the record; or only the field, where `on_bad` takes note and `extra` keeps it."""
-        err = BadRecord(err.code, f"<{element.tag}>: {err.message}", element.start)
+        message = f"<{element.tag}>: {err.message}"
         if self.on_bad is None:
-            raise err
+            raise BadRecord(err.code, message, element.start)
         append(self.extra.fields, at, element.value())
-        self.on_bad(err, element)
+        self.on_bad(BadRecord(err.code, message, element.start), element)
 
 
 def _below(fields: Fields, tag: str) -> Fields:
@@ -205,11 +205,11 @@ def _add_file(data: bytes, member: str, rows: Rows) -> None:
         root = tree(data)
     except BadRecord as err:
         spans = [match.span() for match in _RECORD.finditer(data)]
-        root = _head(data, spans) if err.code == "bad-xml" and spans else None
-        if root is None:
+        head = _head(data, spans) if err.code == "bad-xml" and spans else None
+        if head is None:
             raise
         n_rejects = len(rows.tables["rejects"])
-        _add_image(root, data, spans, member, rows)
+        _add_image(head, data, spans, member, rows)
         if n_rejects == len(rows.tables["rejects"]):  # all records are good, and still it is broken
             rows.reject("field", err.code, err.message, member, err.offset, data[err.offset :])
     else:

@@ -13,12 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from zstandard import ZstdError
-
 from abpipe.errors import BrokenSource
 from abpipe.events.rows import RAW_LIMIT, Batch, Rows
 from abpipe.raw.block import Blocks, JsonBlock, Take
 from abpipe.raw.buffer import Buffer
+from abpipe.raw.streams import Plain
 
 LARGEST = 64 << 20  # a record beyond this is rejected unread
 BLANK = b" \t\r\n"
@@ -38,7 +37,7 @@ Bytes: TypeAlias = bytes | bytearray | memoryview
 
 
 class Readable(Protocol):
-    """A plain or decompressed stream."""
+    """A stream of plain bytes."""
 
     def readinto(self, view: memoryview, /) -> int | None:
         """Fill some of the view; 0 at the end."""
@@ -64,35 +63,50 @@ def last_start(data: Bytes) -> int:
         window *= 4
 
 
-def blocks(stream: Readable, source: str, take: Take) -> Blocks:
-    """Yield the records of a stream in blocks, and what is no record as rejects."""
-    return _Framing(_Input(stream), source, take).blocks()
+def blocks(stream: Plain | Readable, source: str, take: Take) -> Blocks:
+    """Yield the records of a stream in blocks, and what is no record as rejects.
+
+    Raises BrokenSource, after all whole records, if the stream or its array is cut off.
+    """
+    plain = stream if isinstance(stream, Plain) else Plain(stream, source)
+    yield from _Framing(plain, source, take).blocks()
 
 
-class _Input:
-    """Reads to the brim, and turns a stream that breaks into one that ends, and says why."""
+class Lost:
+    """Bytes of a reject: their first MiB, their length and their hash, in bounded memory."""
 
-    def __init__(self, stream: Readable) -> None:
-        self._stream = stream
-        self.broken: str | None = None
+    def __init__(self, data: bytes = b"") -> None:
+        self.head, self.length, self.digest = b"", 0, hashlib.sha256()
+        self.add(data)
 
-    def fill(self, view: memoryview) -> int:
-        """How many bytes were read; fewer than fit only at the end."""
-        filled = 0
-        try:
-            while filled < len(view) and not self.broken:
-                count = self._stream.readinto(view[filled:])
-                if not count:
-                    break
-                filled += count
-        except (EOFError, OSError, ZstdError) as err:
-            self.broken = str(err) or type(err).__name__
-        return filled
+    def add(self, data: bytes) -> None:
+        """Append what follows."""
+        self.head += data[: RAW_LIMIT - len(self.head)]
+        self.length += len(data)
+        self.digest.update(data)
+
+
+def add_reject(
+    rows: Rows, code: str, message: str, offset: int, lost: Lost, member: str | None = None
+) -> None:
+    """Add a rejected record to some rows, and count it."""
+    rows.add(
+        "rejects",
+        member=member,
+        offset=offset,
+        level="record",
+        code=code,
+        message=message,
+        raw=lost.head,
+        raw_bytes=lost.length,
+        raw_sha256=lost.digest.hexdigest(),
+    )
+    rows.counts.update(["records.total", "records.rejected", f"rejects.{code}"])
 
 
 @dataclass
 class _Framing:
-    stream: _Input
+    stream: Plain
     source: str
     take: Take
     at: int = 0  # where `rest` begins in the decompressed source
@@ -105,15 +119,16 @@ class _Framing:
         while True:
             buffer, spare = spare or self.take(), None
             if len(self.rest) >= buffer.size:
-                spare, buffer = buffer, Buffer.private(max(len(self.rest) + 1, self.larger()))
+                larger = max(len(self.rest) + 1, min(2 * len(self.rest), LARGEST))
+                spare, buffer = buffer, Buffer.private(larger)
             filled = self.load(buffer)
-            data = buffer.view[:filled]
             if filled < buffer.size:
-                yield from self.finish(buffer, bytes(data))
+                yield from self.finish(buffer, bytes(buffer.view[:filled]))
                 return
-            # without a second start it may still be a whole record with something else behind it
-            cut = last_start(data) or _scan(bytes(data), 0).end
-            self.rest = bytes(data[cut:])
+            with buffer.view[:filled] as data:  # nothing may hold on to memory that is shared
+                # without a second start, something else may still follow a whole record
+                cut = last_start(data) or _scan(bytes(data), 0).end
+                self.rest = bytes(data[cut:])
             if cut:
                 yield JsonBlock(buffer, 0, cut, self.at)
                 self.at += cut
@@ -126,7 +141,7 @@ class _Framing:
         """Read up to the first byte that is neither blank nor a byte order mark."""
         chunk = bytearray(_LONGEST_START)
         while not self.rest:
-            filled = self.stream.fill(memoryview(chunk))
+            filled = self.stream.readinto(memoryview(chunk))
             head = bytes(chunk[:filled])
             mark = 3 if not self.at and head.startswith(b"\xef\xbb\xbf") else 0
             self.rest = head[mark:].lstrip(BLANK)
@@ -136,14 +151,12 @@ class _Framing:
         if self.rest.startswith(b"["):
             self.array, self.rest, self.at = True, self.rest[1:], self.at + 1
 
-    def larger(self) -> int:
-        return min(2 * len(self.rest), LARGEST)
-
     def load(self, buffer: Buffer) -> int:
         """Put what is left over and what comes next into a buffer."""
         have = len(self.rest)
         buffer.view[:have] = self.rest
-        return have + self.stream.fill(buffer.view[have : buffer.size])
+        with buffer.view[have : buffer.size] as free:
+            return have + self.stream.readinto(free)
 
     def skip(self) -> Batch:
         """Reject everything up to the next record, in bounded memory."""
@@ -151,29 +164,38 @@ class _Framing:
         if self.array and window.startswith(b"]"):
             self.array, code, window = False, "trailing-bytes", window[1:].lstrip(BLANK)
         place = self.at + len(self.rest) - len(window)
-        digest, head, length = hashlib.sha256(), window[:RAW_LIMIT], 0
+        lost = Lost()
         chunk = bytearray(_CHUNK)
         ended = False
         while (found := next(starts(window, 1), len(window))) == len(window) and not ended:
             passed = max(0, len(window) - _LONGEST_START)  # a start may lie across the edge
-            digest.update(window[:passed])
-            length += passed
-            filled = self.stream.fill(memoryview(chunk))
+            lost.add(window[:passed])
+            filled = self.stream.readinto(memoryview(chunk))
             ended = filled < len(chunk)
             window = window[passed:] + chunk[:filled]
-        lost = window[:found].rstrip(BLANK + b",")
-        if ended and self.array and lost.endswith(b"]"):
-            lost, found = lost[:-1], len(lost) - 1
-        digest.update(lost)
-        self.rest, self.at = window[found:], place + length + found
-        return _reject(code, place, head, length + len(lost), digest.hexdigest())
+        last = window[:found].rstrip(BLANK + b",")
+        if ended and self.array and last.endswith(b"]"):
+            last, found = last[:-1], len(last) - 1
+        self.rest, self.at = window[found:], place + lost.length + found
+        lost.add(last)
+        rows = Rows()
+        add_reject(rows, code, f"no record starts within {lost.length} bytes", place, lost)
+        return rows.batch()
+
+    def damage(self) -> str | None:
+        """Why the stream ended, if not because it was over."""
+        try:
+            self.stream.finish()
+        except BrokenSource as err:
+            return err.why
+        return None
 
     def finish(self, buffer: Buffer, data: bytes) -> Blocks:
         """The end of the source: the last records, and whether it is whole."""
         last = last_start(data)
         tail = _scan(data, last)
         closed = tail.closing(data) if self.array else None
-        why = self.stream.broken or ("cut off" if self.array and closed is None else None)
+        why = self.damage() or ("the array is cut off" if self.array and closed is None else None)
         if closed is not None:
             stop = closed
         else:
@@ -182,32 +204,13 @@ class _Framing:
             yield JsonBlock(buffer, 0, stop, self.at)
         if closed is not None and (extra := data[closed + 1 :].strip(BLANK)):
             place = self.at + data.index(extra, closed + 1)
-            digest = hashlib.sha256(extra).hexdigest()
-            yield _reject("trailing-bytes", place, extra[:RAW_LIMIT], len(extra), digest)
+            message = f"{len(extra)} bytes after the end of the array"
+            rows = Rows()
+            add_reject(rows, "trailing-bytes", message, place, Lost(extra))
+            yield rows.batch()
         if why:
             whole = tail.end or len(data[:last].rstrip(BLANK + b","))
             raise BrokenSource(self.source, why, self.at + whole)
-
-
-def _reject(code: str, offset: int, head: bytes, length: int, sha256: str) -> Batch:
-    messages = {
-        "too-large": f"no record starts within {length} bytes",
-        "trailing-bytes": f"{length} bytes after the end of the array",
-    }
-    rows = Rows()
-    rows.add(
-        "rejects",
-        member="",
-        offset=offset,
-        level="record",
-        code=code,
-        message=messages[code],
-        raw=head[:length],
-        raw_bytes=length,
-        raw_sha256=sha256,
-    )
-    rows.counts.update({"records.total": 1, "records.rejected": 1, f"rejects.{code}": 1})
-    return rows.batch()
 
 
 @dataclass(frozen=True)
