@@ -135,10 +135,10 @@ def _contents(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
         for what, n in _violations(connection, contract):
             yield Finding("error", name, what, n)
     for where, what, query in _REFERENCES:
-        (n,) = connection.execute(query).fetchone() or (0,)
+        ((n,),) = connection.execute(query).fetchall()
         if n:
             yield Finding("error", where, what, n)
-    (n,) = connection.execute("SELECT count(*) FROM conflicts").fetchone() or (0,)
+    ((n,),) = connection.execute("SELECT count(*) FROM conflicts").fetchall()
     if n:
         what = "records that share a natural key; see the view conflicts"
         yield Finding("warning", "annotations", what, n)
@@ -153,13 +153,13 @@ def _violations(
     rules |= {f"{c.name}: {c.rule}": f"NOT ({c.rule})" for c in contract.columns if c.rule}
     key = ", ".join(f'"{column}"' for column in ("dataset", *contract.key))
     counts = ", ".join(f"count(*) FILTER (WHERE {rule})" for rule in rules.values()) or "0"
-    broken = connection.execute(f"SELECT {counts} FROM {contract.name}").fetchone() or ()
+    (broken,) = connection.execute(f"SELECT {counts} FROM {contract.name}").fetchall()
     for promise, n in zip(rules, broken, strict=False):
         if n:
             yield f"breaks its promise: {promise}", n
-    (twice,) = connection.execute(
+    ((twice,),) = connection.execute(
         f"SELECT count(*) FROM (SELECT 1 FROM {contract.name} GROUP BY {key} HAVING count(*) > 1)"
-    ).fetchone() or (0,)
+    ).fetchall()
     if twice:
         yield f"its key ({key}) is not unique", twice
 

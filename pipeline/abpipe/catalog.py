@@ -76,7 +76,7 @@ def _renew(store: Store, manifest: Manifest) -> None:
     database = store.folder / DATABASE
     if database.exists():
         with duckdb.connect(database, read_only=True) as connection:
-            (place,) = connection.execute("SELECT place FROM store").fetchone() or ("",)
+            ((place,),) = connection.execute("SELECT place FROM store").fetchall()
         if place == str(store.folder.resolve()):
             return
     write_catalogs(store, manifest)

@@ -360,7 +360,7 @@ class _Scan:
             "F" if read is decimals else "C"
         )  # decimals are read in the order of their places
         values, ok = read(self.text, start.ravel(order), end.ravel(order))
-        self._drop(name, ok.reshape(n_slots, n, order=order).all(axis=0))
+        self._drop(name, np.all(ok.reshape(n_slots, n, order=order), axis=0))
         if isinstance(values, pa.Array):
             return [values.slice(i * n, n) for i in range(n_slots)]
         return list(values.reshape(n_slots, n, order=order))

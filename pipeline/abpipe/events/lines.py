@@ -89,7 +89,8 @@ def _all_digits(words: Words) -> Bools:
     """Whether all eight bytes of each word are digits."""
     high = np.uint64(0xF0F0F0F0F0F0F0F0)
     carried = words + np.uint64(0x0606060606060606)
-    return ((words & high) == _ZEROS) & ((carried & high) == _ZEROS)
+    digits: Bools = ((words & high) == _ZEROS) & ((carried & high) == _ZEROS)
+    return digits
 
 
 def _eight_digits(words: Words) -> Words:

@@ -19,6 +19,14 @@ from abpipe.store import TableWriter, Transaction, read_groups
 
 MEMORY = "384MB"
 
+#: Whether any two records may share a natural key: quick, and nearly always the end of it.
+_SHARED_KEYS = """
+SELECT count(*) > count(DISTINCT key) FROM (
+    SELECT hash(image_id, annotator_id, coalesce(assignment_id, tool_hit_id), page, slot) AS key
+    FROM (FROM new_annotations UNION ALL BY NAME FROM annotations)
+)
+"""
+
 
 @dataclass(frozen=True)
 class Merged:
@@ -94,6 +102,9 @@ def _sql(name: str) -> str:
 
 def _duplicates(con: duckdb.DuckDBPyConnection) -> tuple[npt.NDArray[np.int64], int]:
     """The ids of the new records that are there already, and how many others share their key."""
+    ((shared,),) = con.execute(_SHARED_KEYS).fetchall()
+    if not shared:
+        return np.empty(0, np.int64), 0
     found = con.sql(_sql("duplicates")).to_arrow_table()
     is_duplicate = found["is_duplicate"].to_numpy()
     ids = found["annotation_id"].to_numpy()[is_duplicate]
@@ -101,10 +112,10 @@ def _duplicates(con: duckdb.DuckDBPyConnection) -> tuple[npt.NDArray[np.int64], 
 
 
 def _has_repeats(con: duckdb.DuckDBPyConnection) -> bool:
-    (repeated,) = con.execute(
+    ((repeated,),) = con.execute(
         "SELECT count(*) > count(DISTINCT image_id)"
         " OR bool_or(image_id IN (SELECT image_id FROM images)) FROM new_images"
-    ).fetchone() or (False,)
+    ).fetchall()
     return bool(repeated)
 
 

@@ -112,6 +112,7 @@ class _Framing:
     at: int = 0  # where `rest` begins in the decompressed source
     rest: bytes = b""  # read, and not yet part of a block
     array: bool = False
+    whole: int = 0  # where the last whole record ends
 
     def blocks(self) -> Blocks:
         self.open()
@@ -129,9 +130,11 @@ class _Framing:
                 # without a second start, something else may still follow a whole record
                 cut = last_start(data) or _scan(bytes(data), 0).end
                 self.rest = bytes(data[cut:])
+                between = bytes(data[max(0, cut - _LOOK_BACK) : cut])
             if cut:
                 yield JsonBlock(buffer, 0, cut, self.at)
                 self.at += cut
+                self.whole = self.at - len(between) + len(between.rstrip(BLANK + b","))
                 continue
             spare = spare or buffer  # no block came of it
             if filled >= LARGEST:
@@ -150,6 +153,7 @@ class _Framing:
                 break
         if self.rest.startswith(b"["):
             self.array, self.rest, self.at = True, self.rest[1:], self.at + 1
+        self.whole = self.at
 
     def load(self, buffer: Buffer) -> int:
         """Put what is left over and what comes next into a buffer."""
@@ -177,6 +181,7 @@ class _Framing:
         if ended and self.array and last.endswith(b"]"):
             last, found = last[:-1], len(last) - 1
         self.rest, self.at = window[found:], place + lost.length + found
+        self.whole = self.at
         lost.add(last)
         rows = Rows()
         add_reject(rows, code, f"no record starts within {lost.length} bytes", place, lost)
@@ -210,7 +215,7 @@ class _Framing:
             yield rows.batch()
         if why:
             whole = tail.end or len(data[:last].rstrip(BLANK + b","))
-            raise BrokenSource(self.source, why, self.at + whole)
+            raise BrokenSource(self.source, why, self.at + whole if whole else self.whole)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ PIECE = 1 << 16  # bytes asked for at once: where the data is damaged, the piece
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 #: What truncated or damaged compressed data raises (BadGzipFile is an OSError).
-_DAMAGE: tuple[type[Exception], ...] = (EOFError, OSError, zlib.error, isal_zlib.IsalError)
+_DAMAGE: tuple[Any, ...] = (EOFError, OSError, zlib.error, isal_zlib.IsalError)
 
 #: Told how many bytes of the source, as stored, have been read so far.
 OnRead: TypeAlias = Callable[[int], None] | None

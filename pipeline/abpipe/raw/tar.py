@@ -16,7 +16,7 @@ from abpipe.errors import BrokenSource
 from abpipe.events.rows import Batch
 from abpipe.raw.block import Blocks, Take, XmlBlock
 from abpipe.raw.buffer import Buffer
-from abpipe.raw.members import MAX_MEMBER, counted, junk, rejected, too_large
+from abpipe.raw.members import MAX_MEMBER, all_xml, counted, junk, rejected, too_large
 from abpipe.raw.streams import Plain
 
 RECORD = 512
@@ -189,14 +189,16 @@ class TarReader:
         names = _names(headers[:n])
         for i, name in found.long_names.items():
             names[i : i + 1] = [name][: n - i]
-        odd = {i: reason for i in range(n) if (reason := _reason(names[i], found.kinds[i]))}
+        odd: dict[int, str] = {}
+        if not (_REGULAR.issuperset(found.kinds) and all_xml(names)):
+            odd = {i: reason for i in range(n) if (reason := _reason(names[i], found.kinds[i]))}
         if odd:
             yield counted(
                 reason for reason in odd.values() if reason not in ("directory", "sparse")
             )
             for i in (i for i, reason in odd.items() if reason == "sparse"):
                 yield rejected("sparse", "sparse tar members are not supported", names[i])
-        whole = [i for i in range(n) if i not in odd]
+        whole = [i for i in range(n) if i not in odd] if odd else range(n)
         if whole:
             starts = np.array(found.heads)[whole] + RECORD
             ends = starts + np.array(found.sizes)[whole]
