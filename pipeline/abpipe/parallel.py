@@ -109,7 +109,7 @@ class Workers:
 
     def _give_back(self, buffer: Buffer | None) -> None:
         if buffer in self._slots:
-            self._free.append(cast("Buffer", buffer))
+            self._free.append(buffer)
 
 
 @dataclass(frozen=True)

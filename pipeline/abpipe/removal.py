@@ -22,12 +22,17 @@ Ids = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What was removed; `mentions` counts rows of other people's that still name the annotator."""
+    """What was removed.
+
+    `mentions` counts rows of others that still name the annotator. `short` are the sources that
+    left out records because a source that is gone now had them.
+    """
 
     records: int
     rejects: int
     sources: list[str]
     mentions: int = 0
+    short: tuple[str, ...] = ()
 
 
 def forget(
@@ -66,7 +71,13 @@ def _forget_source(transaction: Transaction, name: str, dataset: str | None) -> 
     transaction.commit_with_empty_tables(manifest)
     records = sum(entry.ledger.records["rows"] for entry in gone)
     rejects = sum(sum(entry.ledger.rejects.values()) for entry in gone)
-    return Forgotten(records, rejects, [entry.name for entry in gone])
+    datasets = {entry.dataset for entry in gone}
+    short = tuple(
+        entry.name
+        for entry in manifest.sources
+        if entry.dataset in datasets and entry.ledger.records["duplicates"]
+    )
+    return Forgotten(records, rejects, [entry.name for entry in gone], short=short)
 
 
 def _forget_annotator(transaction: Transaction, annotator: str, dataset: str | None) -> Forgotten:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from abpipe.manifest import SourceEntry
     from abpipe.removal import Forgotten
     from abpipe.summary import Summary
+
+EVERY_S = 10
 
 _STYLE = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
@@ -125,6 +128,8 @@ def forgotten(done: Forgotten) -> None:
     say(f"forgotten: {done.records:,} records and {done.rejects:,} rejects of {sources}")
     if done.mentions:
         say(f"{done.mentions:,} rows of others still hold the id in a text: see the column extra")
+    for name in done.short:
+        say(f"{name} left out duplicates of it: `abpipe ingest --replace` brings them back")
 
 
 @contextmanager
@@ -147,10 +152,13 @@ def counter(what: str, total: int, quiet: bool) -> Iterator[Callable[[int], None
 
 @contextmanager
 def progress(quiet: bool) -> Iterator[OnProgress | None]:
-    """A bar for each source with rate and time left, on a terminal only."""
+    """A bar for each source with rate and time left; elsewhere a line now and then."""
     console = Console(stderr=True)
-    if quiet or not console.is_terminal:
+    if quiet:
         yield None
+        return
+    if not console.is_terminal:
+        yield _Lines()
         return
     bars = Progress(
         TextColumn("{task.description}"),
@@ -169,6 +177,20 @@ def progress(quiet: bool) -> Iterator[OnProgress | None]:
             bars.update(tasks[source], completed=done)
 
         yield advance
+
+
+class _Lines:
+    """Progress where there is no terminal: a line every ten seconds."""
+
+    def __init__(self) -> None:
+        self._begin = self._last = time.monotonic()
+
+    def __call__(self, source: str, size: int, done: int) -> None:
+        now = time.monotonic()
+        if now - self._last >= EVERY_S:
+            self._last = now
+            rate = done / (now - self._begin) / 1e6
+            say(f"{source}: {done / max(size, 1):.0%} of {size / 1e6:,.0f} MB, {rate:.0f} MB/s")
 
 
 def _table(*columns: str, left: int) -> Table:

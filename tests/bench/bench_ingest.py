@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +31,7 @@ class Way:
     """One way to read an archive, and how it did."""
 
     name: str
-    command: list[str | Path]
+    command: Sequence[object]
     seconds: float = float("inf")
     peak_mb: float = 0.0
 
@@ -104,7 +105,9 @@ def main() -> None:
                 Way("abpipe, 1 process", [*abpipe, "-j", "1", array]),
             ]
             size = array.stat().st_size / 1e6
-            compare(f"COCO-AB, {options.records:,} records, {size:.0f} MB", ways, out, options.repeat)
+            compare(
+                f"COCO-AB, {options.records:,} records, {size:.0f} MB", ways, out, options.repeat
+            )
 
 
 if __name__ == "__main__":

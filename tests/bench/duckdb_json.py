@@ -1,4 +1,4 @@
-"""COCO-AB by DuckDB's own read_json, to the same tables: quick, and all is lost on one bad record."""
+"""COCO-AB by DuckDB's own read_json, to the same tables; one bad record loses them all."""
 
 from __future__ import annotations
 
@@ -26,18 +26,20 @@ _COLUMNS = {
 }
 _TABLES = {
     "images": "SELECT image_id, count(*) AS n_annotations FROM records GROUP BY image_id",
-    "annotations": "SELECT * EXCLUDE (actionHistories, categoryHistories, mouseTracking) FROM records",
+    "annotations": "SELECT * EXCLUDE (actionHistories, categoryHistories, mouseTracking)"
+    " FROM records",
     "events": """
-        SELECT annotation_id, image_id, e.actionType AS kind, seq, e.timeAt AS t_ms, e.pointTo.x AS x,
-            e.pointTo.y AS y, e.pointFrom.x AS x_from, e.pointFrom.y AS y_from, e.iconType AS label,
-            NULL::BIGINT AS category_index, NULL::BOOLEAN AS keyboard
+        SELECT annotation_id, image_id, e.actionType AS kind, seq, e.timeAt AS t_ms,
+            e.pointTo.x AS x, e.pointTo.y AS y, e.pointFrom.x AS x_from, e.pointFrom.y AS y_from,
+            e.iconType AS label, NULL::BIGINT AS category_index, NULL::BOOLEAN AS keyboard
         FROM records, unnest(actionHistories) WITH ORDINALITY AS u(e, seq)
         UNION ALL
         SELECT annotation_id, image_id, 'browse', seq, e.timeAt, NULL, NULL, NULL, NULL,
             e.categoryName, e.categoryIndex, e.usingKeyboard
         FROM records, unnest(categoryHistories) WITH ORDINALITY AS u(e, seq)
         UNION ALL
-        SELECT annotation_id, image_id, 'move', seq, e.timeAt, e.x, e.y, NULL, NULL, NULL, NULL, NULL
+        SELECT annotation_id, image_id, 'move', seq, e.timeAt, e.x, e.y, NULL, NULL, NULL, NULL,
+            NULL
         FROM records, unnest(mouseTracking) WITH ORDINALITY AS u(e, seq)
     """,
 }

@@ -68,19 +68,31 @@ def parse(root: ElementTree.Element, member: str, tables: dict[str, list[dict[st
         }
     )
     for number, box in enumerate(root.findall("object")):
-        corners = {c: float(box.findtext(f"bndbox/{c}", "")) for c in ("xmin", "ymin", "xmax", "ymax")}
+        corners = {
+            c: float(box.findtext(f"bndbox/{c}", "")) for c in ("xmin", "ymin", "xmax", "ymax")
+        }
         flags = {f: int(box.findtext(f, "")) for f in ("truncated", "difficult")}
         named = {"class_id": box.findtext("name"), "pose": box.findtext("pose")}
-        tables["objects"].append({"image_id": image_id, "object_no": number} | named | corners | flags)
+        tables["objects"].append(
+            {"image_id": image_id, "object_no": number} | named | corners | flags
+        )
     for record in records:
         annotation_id = len(tables["annotations"])
-        row: dict[str, Any] = {"annotation_id": annotation_id, "image_id": image_id, "member": member}
+        row: dict[str, Any] = {
+            "annotation_id": annotation_id,
+            "image_id": image_id,
+            "member": member,
+        }
         row |= {column: record.findtext(tag) for tag, column in FIELDS.items()}
         row |= {column: int(record.findtext(tag, "")) for tag, column in NUMBERS.items()}
         row |= {f"page_{c}": float(record.findtext(f"imagePosition/{c}", "")) for c in "xy"}
         row["selected"] = record.findtext("selected") == "True"
         tables["annotations"].append(row)
-        for tag, kind in (("hoveredRecord", None), ("mouseTracking", "move"), ("selectedRecord", "click")):
+        for tag, kind in (
+            ("hoveredRecord", None),
+            ("mouseTracking", "move"),
+            ("selectedRecord", "click"),
+        ):
             for seq, item in enumerate(record.findall(tag)):
                 time = item.findtext("time")
                 if time is None:

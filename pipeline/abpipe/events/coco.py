@@ -318,8 +318,9 @@ def _well_formed(chars: npt.NDArray[np.uint8], begin: Ints, end: Ints, gap: int)
     first = begin + (chars[begin] == ord("-"))
     is_zero = chars[first] == ord("0")
     is_minus_zero = (first > begin) & (end == first + 1)  # its sign depends on the column's type
-    good: Bools = (chars[begin - gap] == ord(":")) & _digit(chars[first]) & _digit(chars[end - 1])
-    return good & ~(is_zero & (_digit(chars[first + 1]) | is_minus_zero))
+    bad = is_zero & (_digit(chars[first + 1]) | is_minus_zero)
+    bad |= (chars[begin - gap] != ord(":")) | ~_digit(chars[first]) | ~_digit(chars[end - 1])
+    return np.asarray(~bad)
 
 
 def _digit(chars: npt.NDArray[np.uint8]) -> Bools:

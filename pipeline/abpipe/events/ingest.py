@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -18,6 +18,10 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 #: Told of a source's name, its size, and how many of its bytes have been read.
 Progress: TypeAlias = Callable[[str, int, int], None]
+
+
+#: Sources of fewer bytes are read before another process has started.
+SMALL = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ def ingest(
     if dataset is not None and not _NAME.fullmatch(dataset):
         raise BadName(dataset)
     options = {"limit": limit} if limit is not None else {}
-    with Workers(jobs) as workers:
+    with Workers(jobs or _jobs(sources)) as workers:
         # imported here, so that the other processes start up while this one does
         from abpipe.events.job import Job
         from abpipe.raw.sources import find
@@ -65,3 +69,10 @@ def ingest(
             for source in found
         ]
         return [job.run(Store(store), workers, replace, progress) for job in todo]
+
+
+def _jobs(sources: Iterable[str | Path]) -> int | None:
+    """One process for small files, all cores (None) for anything else."""
+    paths = [Path(source) for source in sources]
+    small = all(path.is_file() for path in paths)
+    return 1 if small and sum(path.stat().st_size for path in paths) < SMALL else None

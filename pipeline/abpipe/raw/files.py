@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import lzma
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import IO, TypeAlias
 
@@ -28,14 +30,16 @@ _BAD_ZIP = (
 )
 
 
-def walk(folder: Path, inside: str = "") -> Iterator[tuple[str, Path]]:
-    """All files under a folder, sorted by the parts of their path: (path inside, file)."""
-    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+def walk(folder: Path | str, inside: str = "") -> Iterator[tuple[str, str]]:
+    """All files under a folder, sorted by the parts of their path: (path inside, path)."""
+    with os.scandir(folder) as entries:
+        found = sorted(entries, key=attrgetter("name"))
+    for entry in found:
         path = f"{inside}{spelled(entry.name)}"
-        if entry.is_dir() and not entry.is_symlink():
-            yield from walk(entry, f"{path}/")
+        if entry.is_dir(follow_symlinks=False):
+            yield from walk(entry.path, f"{path}/")
         elif entry.is_file():
-            yield path, entry
+            yield path, entry.path
 
 
 def folder_blocks(folder: Path, take: Take, on_read: OnRead = None) -> Blocks:
@@ -45,7 +49,7 @@ def folder_blocks(folder: Path, take: Take, on_read: OnRead = None) -> Blocks:
 
 def file_blocks(file: Path, take: Take) -> Blocks:
     """A single XML file."""
-    return packed([_read(file.name, file)], take)
+    return packed([_read(file.name, str(file))[0]], take)
 
 
 def zip_blocks(archive: Path, source: str, take: Take, on_read: OnRead = None) -> Blocks:
@@ -78,7 +82,7 @@ def _counted(contents: Iterator[tuple[_Content, int]], on_read: OnRead) -> Itera
 def _files(folder: Path) -> Iterator[tuple[_Content, int]]:
     for path, file in walk(folder):
         reason = junk(path)
-        yield (counted([reason]) if reason else _read(path, file)), file.stat().st_size
+        yield (counted([reason]), 0) if reason else _read(path, file)
 
 
 def _zipped(archive: zipfile.ZipFile) -> Iterator[tuple[_Content, int]]:
@@ -87,12 +91,14 @@ def _zipped(archive: zipfile.ZipFile) -> Iterator[tuple[_Content, int]]:
             yield _read_zipped(archive, info), info.compress_size
 
 
-def _read(path: str, file: Path) -> _Content:
+def _read(path: str, file: str) -> tuple[_Content, int]:
+    """The content of a file, and how many bytes it has."""
     try:
-        with file.open("rb") as stream:
-            return _content(path, stream, file.stat().st_size)
+        with open(file, "rb", buffering=0) as stream:  # noqa: PTH123 (a Path costs too much)
+            size = os.fstat(stream.fileno()).st_size
+            return _content(path, stream, size), size
     except OSError as err:
-        return rejected("unreadable", f"the file cannot be read: {err.strerror}", path)
+        return rejected("unreadable", f"the file cannot be read: {err.strerror}", path), 0
 
 
 def _read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Content:
@@ -107,5 +113,5 @@ def _read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Content:
 
 def _content(path: str, stream: IO[bytes], size: int) -> _Content:
     if size <= MAX_MEMBER:
-        return path, stream.read(MAX_MEMBER + 1)
+        return path, stream.read(size + 1)
     return too_large(path, iter(lambda: stream.read(1 << 20), b""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ class Source:
         """Its size in bytes and its SHA-256; a folder's by its sorted paths, sizes and hashes."""
         try:
             if self.form != "folder":
-                return self.path.stat().st_size, _sha256(self.path)
+                return _size_and_sha256(self.path)
             return _identity(self.path)
         except OSError as err:
             raise _unreadable(self.name, err) from err
@@ -94,19 +95,19 @@ def _unreadable(source: str, err: OSError) -> BrokenSource:
     return BrokenSource(source, f"it cannot be read: {err.strerror or err}", 0)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _size_and_sha256(path: Path | str) -> tuple[int, str]:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (a Path for each of a million files)
+        digest = hashlib.file_digest(file, "sha256")
+        return os.fstat(file.fileno()).st_size, digest.hexdigest()
 
 
 def _identity(folder: Path) -> tuple[int, str]:
     total, digest = 0, hashlib.sha256()
     for inside, path in walk(folder):
-        size = path.stat().st_size
         try:
-            content = _sha256(path)
+            size, content = _size_and_sha256(path)
         except OSError:
-            content = "unreadable"  # its reader puts it among the rejects
+            size, content = 0, "unreadable"  # its reader puts it among the rejects
         digest.update(f"{inside}\0{size}\0{content}\n".encode())
         total += size
     return total, digest.hexdigest()
