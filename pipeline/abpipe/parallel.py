@@ -16,7 +16,7 @@ from traceback import clear_frames
 from typing import TYPE_CHECKING, cast
 
 from abpipe.parcel import Parcel
-from abpipe.raw.buffer import BLOCK_BYTES, PADDING, Buffer
+from abpipe.raw.buffer import BLOCK_BYTES, Buffer
 
 if TYPE_CHECKING:
     from abpipe.events.rows import Batch
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 #: Blocks that may wait for each other process, so that none is idle while this one writes.
 AHEAD = 6
+
+#: Bytes of a shared buffer: the rows of a block of JSON take about twice its own space.
+ROOM = 4 * BLOCK_BYTES
 
 
 class Workers:
@@ -52,9 +55,9 @@ class Workers:
         for _ in range(n_children):
             self._pool.submit(_start)  # they start up while this process opens the source
         for _ in range(AHEAD * n_children + 1):
-            memory = SharedMemory(create=True, size=BLOCK_BYTES + PADDING)
+            memory = SharedMemory(create=True, size=ROOM)
             self._stack.callback(_discard, memory)
-            self._slots.append(Buffer(memory.buf, memory.name))
+            self._slots.append(Buffer(memory.buf, memory.name, BLOCK_BYTES))
         self._free = deque(self._slots)
         return self
 

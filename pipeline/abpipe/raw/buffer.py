@@ -13,18 +13,20 @@ PADDING = 64  # parsers may look this far beyond the end
 class Buffer:
     """Writable memory for one block; a shared one travels between processes as its name."""
 
-    def __init__(self, memory: memoryview | bytearray | None, name: str | None = None) -> None:
+    def __init__(
+        self,
+        memory: memoryview | bytearray | None,
+        name: str | None = None,
+        size: int | None = None,
+    ) -> None:
         self.view, self.name = memoryview(memory or b""), name
+        self.size = len(self.view) - PADDING if size is None else size
+        """Bytes that a reader may fill; rows that come back may take more."""
 
     @classmethod
     def private(cls, size: int) -> Buffer:
         """Memory of this process only, for a block that outgrew the shared ones."""
         return cls(bytearray(size + PADDING))
-
-    @property
-    def size(self) -> int:
-        """Bytes that may be filled."""
-        return len(self.view) - PADDING
 
     def release(self) -> None:
         """Let go of the memory, so that its owner can close it."""
