@@ -131,37 +131,37 @@ class _Decoder:
         return value
 
 
-def _text(value: Any, where: str) -> str:
+def _text(value: Any, where: str, name: str) -> str:
     if type(value) is not str:
-        raise _bad_type(where, "a string", value)
+        raise _bad_type(f"{where}/{name}", "a string", value)
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise _bad_utf8(where) from None
+        raise _bad_utf8(f"{where}/{name}") from None
     return value
 
 
-def _int(value: Any, where: str) -> int:
+def _int(value: Any, where: str, name: str) -> int:
     if type(value) is not int:
-        raise _bad_type(where, "an integer", value)
+        raise _bad_type(f"{where}/{name}", "an integer", value)
     if value not in INT64:
-        raise BadRecord("int-overflow", f"{where}: integer {value} does not fit 64 bits")
+        raise BadRecord("int-overflow", f"{where}/{name}: integer {value} does not fit 64 bits")
     return value
 
 
-def _float(value: Any, where: str) -> float:
+def _float(value: Any, where: str, name: str) -> float:
     if type(value) is int:
         if int(float(value)) != value:
-            raise BadRecord("inexact", f"{where}: integer {value} has no exact double")
+            raise BadRecord("inexact", f"{where}/{name}: integer {value} has no exact double")
         return float(value)
     if type(value) is not float:
-        raise _bad_type(where, "a number", value)
+        raise _bad_type(f"{where}/{name}", "a number", value)
     return value
 
 
-def _bool(value: Any, where: str) -> bool:
+def _bool(value: Any, where: str, name: str) -> bool:
     if type(value) is not bool:
-        raise _bad_type(where, "true or false", value)
+        raise _bad_type(f"{where}/{name}", "true or false", value)
     return value
 
 
@@ -208,7 +208,7 @@ class _Reading:
         if found.get("image_id") is None:
             raise BadRecord("missing-id", "the record has no image_id")
         annotation: dict[str, Any] = {
-            "image_id": str(_int(found["image_id"], "/image_id")),
+            "image_id": str(_int(found["image_id"], "", "image_id")),
             "tool": "coco",
         }
         for name, (column, check) in SCALARS.items():
@@ -217,7 +217,7 @@ class _Reading:
             if found[name] is None:
                 self.extra.null.append(f"/{name}")
             else:
-                annotation[column] = check(found[name], f"/{name}")
+                annotation[column] = check(found[name], "", name)
         self.unknown(found, FIELDS, "", "")
         events = [event for name in LISTS for event in self.events(name, found)]
         annotation["extra"] = self.json()
@@ -256,13 +256,13 @@ class _Reading:
     def action(self, item: Object, where: str) -> dict[str, Any] | None:
         action = item.get("actionType")
         if action is not None:
-            action = _text(action, f"{where}/actionType")
+            action = _text(action, where, "actionType")
         if action not in KINDS:
             self.keep(where, "actionHistories", item)
             return None
         event = {"kind": KINDS[action], **self.columns(item, _ACTION, where)}
         for name, (x, y) in POINTS.items():
-            if self.present(item, name, f"{where}/{name}") and item[name] is not None:
+            if self.present(item, name, where) and item[name] is not None:
                 event[x], event[y] = self.point(item[name], f"{where}/{name}", name)
         self.unknown(item, ("actionType", *_ACTION, *POINTS), where, "actionHistories.")
         return event
@@ -275,11 +275,11 @@ class _Reading:
             return None, None
         # a NULL coordinate means that the whole point was null, so here both cases are listed
         for axis in ("x", "y"):
-            if self.present(point, axis, f"{where}/{axis}") and point[axis] is None:
+            if self.present(point, axis, where) and point[axis] is None:
                 self.extra.null.append(f"{where}/{axis}")
         self.unknown(point, ("x", "y"), where, f"actionHistories.{name}.")
         x, y = (
-            None if point.get(axis) is None else _float(point[axis], f"{where}/{axis}")
+            None if point.get(axis) is None else _float(point[axis], where, axis)
             for axis in ("x", "y")
         )
         return x, y
@@ -293,15 +293,18 @@ class _Reading:
         return {"kind": "move", **self.columns(item, _MOVE, where)}
 
     def columns(self, item: Object, fields: Any, where: str) -> dict[str, Any]:
-        return {
-            column: check(item[name], f"{where}/{name}")
-            for name, (column, check) in fields.items()
-            if self.present(item, name, f"{where}/{name}") and item[name] is not None
-        }
+        found = {}
+        for name, (column, check) in fields.items():
+            value = item.get(name)
+            if value is not None:
+                found[column] = check(value, where, name)
+            elif name not in item:
+                self.extra.absent.append(f"{where}/{name}")
+        return found
 
     def present(self, item: Object, name: str, where: str) -> bool:
         if name not in item:
-            self.extra.absent.append(where)
+            self.extra.absent.append(f"{where}/{name}")
         return name in item
 
     def unknown(self, item: Object, known: Any, where: str, counted: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import orjson
@@ -78,7 +79,7 @@ class Rows:
         self.tables[table].append(row)
 
     def reject(
-        self, level: str, code: str, message: str, member: str, offset: int, raw: bytes
+        self, level: str, code: str, message: str, member: str | None, offset: int, raw: bytes
     ) -> None:
         """Append a row to `rejects` and count it."""
         self.add(
@@ -101,6 +102,7 @@ class Rows:
         return Batch({name: table(name, rows) for name, rows in self.tables.items()}, self.counts)
 
 
+@cache
 def schema(name: str) -> pa.Schema:
     """The schema of a table as readers fill it: without the columns that a store stamps."""
     full = contracts()[name].schema
