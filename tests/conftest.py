@@ -9,8 +9,8 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -46,7 +46,9 @@ def xml(real: bytes) -> Callable[..., bytes]:
     at, end = real.index(b"  <metadata>"), real.index(b"</annotation>")
 
     def make(
-        *edits: tuple[str, str], name: str = "n01440764_105", workers: Iterable[str] = (WORKER.decode(),)
+        *edits: tuple[str, str],
+        name: str = "n01440764_105",
+        workers: Iterable[str] = (WORKER.decode(),),
     ) -> bytes:
         records = (real[at:end].replace(WORKER, worker.encode()) for worker in workers)
         made = (real[:at] + b"".join(records) + real[end:]).replace(NAME, name.encode())
@@ -76,7 +78,7 @@ def tar() -> Callable[..., bytes]:
 
 @pytest.fixture
 def pack(tmp_path: Path, tar: Callable[..., bytes]) -> Callable[..., Path]:
-    """Writes members to a source whose form its name says: .tar, .gz, .zst, .zip, .xml, a folder."""
+    """Writes members to a source whose form its name says: .tar.gz, .zip, .xml, a folder."""
 
     def write(name: str, members: Iterable[tuple[str, bytes]]) -> Path:
         path, members = tmp_path / name, list(members)
@@ -113,17 +115,18 @@ def ingest(store: Path) -> Callable[..., Any]:
     """`abpipe.ingest` into the test's store, in one process; the last source's result."""
 
     def run(*sources: Path, **options: Any) -> Any:
-        return abpipe.ingest(*sources, store=store, **{"jobs": 1} | options)[-1]
+        defaults: dict[str, Any] = {"jobs": 1, "store": store}
+        return abpipe.ingest(*sources, **defaults | options)[-1]
 
     return run
 
 
 @pytest.fixture
-def rows(store: Path) -> Callable[[str], list[Row]]:
-    """Queries the test's store."""
+def rows(store: Path) -> Callable[..., list[Row]]:
+    """Queries the test's store, or another."""
 
-    def query(sql: str) -> list[Row]:
-        with abpipe.connect(store) as connection:
+    def query(sql: str, at: Path = store) -> list[Row]:
+        with abpipe.connect(at) as connection:
             found: list[Row] = connection.execute(sql).fetchall()
             return found
 
@@ -154,18 +157,21 @@ def run(
 
 
 @pytest.fixture
-def process(store: Path) -> Callable[..., subprocess.Popen[str]]:
+def process(store: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts a command on the test's store in a process of its own."""
-    start = partial(
-        subprocess.Popen, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    with ExitStack() as stack:
 
-    def command(name: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
-        line = [sys.executable, "-m", "abpipe", name, *map(str, arguments), "-s", str(store)]
-        started: subprocess.Popen[str] = start(line, **options)
-        return started
+        def command(
+            name: str, *arguments: object, at: Path = store, **options: Any
+        ) -> subprocess.Popen[str]:
+            line = [sys.executable, "-m", "abpipe", name, *map(str, arguments), "-s", str(at)]
+            pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+            started = subprocess.Popen(line, stdin=subprocess.DEVNULL, text=True, **pipes | options)
+            stack.enter_context(started)
+            stack.callback(started.kill)
+            return started
 
-    return command
+        yield command
 
 
 @pytest.fixture
