@@ -11,6 +11,8 @@ import sys
 
 from abpipe.errors import AbpipeError
 
+INTERRUPTED = 130
+
 
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 an error, 2 wrong usage, 130 interrupted."""
@@ -25,9 +27,12 @@ def main() -> None:
             raise
         sys.stderr.write(f"error: {err}\n")
         sys.exit(1)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != INTERRUPTED:  # typer's word for Ctrl-C
+            raise
         sys.stderr.write("interrupted: the store is as it was\n")
-        os._exit(130)  # typer would say less, and other threads might say more
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)  # other threads might have more to say
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ import duckdb
 
 from abpipe import __version__
 from abpipe.contracts import contracts
+from abpipe.errors import AbpipeError, Storage
 from abpipe.manifest import Manifest
-from abpipe.store import TEMPORARY, Store
+from abpipe.store import TEMPORARY, Store, Transaction
 
 SQL, DATABASE = "catalog.sql", "catalog.duckdb"
 
@@ -26,7 +27,9 @@ def connect(store: Path | str = "abstore") -> duckdb.DuckDBPyConnection:
     """
     opened = Store(store)
     manifest = opened.manifest()
-    with suppress(OSError, duckdb.Error):  # a store may be read-only: its catalog stays as it is
+    with suppress(
+        OSError, duckdb.Error, AbpipeError
+    ):  # a store may be read-only: its catalog stays as it is
         _renew(opened, manifest)
     connection = duckdb.connect()
     connection.execute(statements(manifest, opened.folder.resolve()))
@@ -38,7 +41,10 @@ def statements(manifest: Manifest, default: Path | str) -> str:
     place = f"coalesce(getvariable('{VARIABLE}'), {_quoted(str(default))})"
     made = []
     for name, contract in contracts().items():
-        if contract.view:
+        if not contract.view and not manifest.files_of(name):
+            nothing = [f'NULL::{_SQL_TYPES[c.type]} AS "{c.name}"' for c in contract.columns]
+            query = f"SELECT {', '.join(nothing)}, NULL::VARCHAR AS dataset WHERE false"
+        elif contract.view:
             query = files("abpipe").joinpath(contract.stage, f"{name}.sql").read_text("utf-8")
         else:
             paths = ", ".join(_quoted(f"/{file.path}") for file in manifest.files_of(name))
@@ -50,8 +56,24 @@ def statements(manifest: Manifest, default: Path | str) -> str:
     return "\n".join(made)
 
 
-def write_catalogs(store: Store, manifest: Manifest) -> None:
-    """Write `catalog.sql` and `catalog.duckdb`, each in one replacement."""
+def commit(transaction: Transaction, manifest: Manifest) -> None:
+    """Commit a manifest with the catalogs that go with it.
+
+    They are written just before, so that nothing has happened yet if there is no room for them.
+    """
+    full = transaction.complete(manifest)
+    transaction.name_files(full)
+    written = _write(transaction.store, full)
+    transaction.commit(full)
+    for temporary, path in written:
+        temporary.replace(path)
+
+
+def _write(store: Store, manifest: Manifest) -> list[tuple[Path, Path]]:
+    """Write `catalog.sql` and `catalog.duckdb` under temporary names: (temporary, name).
+
+    Raises Storage if there is no room.
+    """
     head = (
         f"-- Tables and views of this store, written by abpipe {__version__}.\n"
         f"-- From another folder, first: SET VARIABLE {VARIABLE} = 'path of the store';\n\n"
@@ -59,27 +81,43 @@ def write_catalogs(store: Store, manifest: Manifest) -> None:
     text = store.folder / SQL
     temporary = text.with_name(SQL + TEMPORARY)
     temporary.write_text(head + statements(manifest, "."), "utf-8")
-    temporary.replace(text)
+    written = [(temporary, text)]
 
     place = store.folder.resolve()
     database = store.folder / DATABASE
     temporary = database.with_name(DATABASE + TEMPORARY)
-    temporary.unlink(missing_ok=True)
-    with duckdb.connect(temporary) as connection:
-        connection.execute("CREATE TABLE store AS SELECT ? AS place", [str(place)])
-        connection.execute(statements(manifest, place))
-    temporary.replace(database)
+    for leftover in (temporary, temporary.with_name(temporary.name + ".wal")):
+        leftover.unlink(missing_ok=True)
+    try:
+        with duckdb.connect(temporary) as connection:
+            told = [str(place), manifest.digest]
+            connection.execute("CREATE TABLE store AS SELECT ? AS place, ? AS manifest", told)
+            connection.execute(statements(manifest, place))
+    except duckdb.Error as err:
+        raise Storage(store.folder, f"the catalog: {err}") from err
+    return [*written, (temporary, database)]
 
 
 def _renew(store: Store, manifest: Manifest) -> None:
-    """Write the catalogs anew if the store has moved since."""
+    """Write the catalogs anew if the store has moved since, or a crash kept them old."""
     database = store.folder / DATABASE
     if database.exists():
         with duckdb.connect(database, read_only=True) as connection:
-            ((place,),) = connection.execute("SELECT place FROM store").fetchall()
-        if place == str(store.folder.resolve()):
+            (told,) = connection.execute("SELECT place, manifest FROM store").fetchall()
+        if told == (str(store.folder.resolve()), manifest.digest):
             return
-    write_catalogs(store, manifest)
+    for temporary, path in _write(store, manifest):
+        temporary.replace(path)
+
+
+_SQL_TYPES = {
+    "binary": "BLOB",
+    "bool": "BOOLEAN",
+    "float64": "DOUBLE",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "string": "VARCHAR",
+}
 
 
 def _quoted(text: str) -> str:

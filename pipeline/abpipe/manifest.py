@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
@@ -128,22 +129,28 @@ class Manifest:
         """The text of the file."""
         return orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file's text: which commit this is."""
+        return hashlib.sha256(self.json()).hexdigest()
+
     def files_of(self, table: str, dataset: str | None = None) -> list[File]:
         """The files of a table, in the order of their sources."""
         return [f for f in self.files if f.table == table and dataset in (None, f.dataset)]
 
     def with_source(self, entry: SourceEntry, files: Iterable[File]) -> Manifest:
         """This manifest with a source added, or put in the place of the one with its number."""
-        bare = self.without_source(entry.source_no)
+        sources = [s for s in self.sources if s.source_no != entry.source_no]
+        kept = [f for f in self.files if f.source_no != entry.source_no]
         dataset = known_dataset(entry.dataset, "coco" if entry.form == "json" else "imagenet")
         about = {k: v for k, v in asdict(dataset).items() if v is not None}
         return replace(
-            bare,
+            self,
             written_by=Manifest.written_by,
             next_source_no=max(self.next_source_no, entry.source_no + 1),
             datasets=dict(sorted((self.datasets | {entry.dataset: about}).items())),
-            sources=tuple(sorted((*bare.sources, entry), key=lambda s: s.source_no)),
-            files=_in_order((*bare.files, *files)),
+            sources=tuple(sorted((*sources, entry), key=lambda s: s.source_no)),
+            files=_in_order((*kept, *files)),
         )
 
     def with_files(self, files: Iterable[File]) -> Manifest:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.shared_memory import SharedMemory
 from traceback import clear_frames
 from typing import TYPE_CHECKING, cast
 
+from abpipe.errors import BrokenSource
 from abpipe.parcel import Parcel
 from abpipe.raw.buffer import BLOCK_BYTES, Buffer
 
@@ -24,10 +27,10 @@ if TYPE_CHECKING:
 
 
 #: Blocks that may wait for each other process, so that none is idle while this one writes.
-AHEAD = 6
+AHEAD = 4
 
 #: Bytes of a shared buffer: the rows of a block of JSON take about twice its own space.
-ROOM = 4 * BLOCK_BYTES
+ROOM = 3 * BLOCK_BYTES
 
 
 class Workers:
@@ -42,19 +45,21 @@ class Workers:
         self._stack = ExitStack()
 
     def __enter__(self) -> Workers:
-        n_children = self.jobs - 1
+        n_slots = min(AHEAD * (self.jobs - 1) + 1, _shared_memory() // ROOM)
+        n_children = min(self.jobs, n_slots) - 1
         self._slots: list[Buffer] = []
         self._pool: ProcessPoolExecutor | None = None
-        if not n_children:
+        if n_children < 1:
             self._slots.append(Buffer.private(BLOCK_BYTES))
             self._free = deque(self._slots)
             return self
         # spawn: a fork would copy the locks of threads that Arrow, DuckDB and notebooks run
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(n_children, context, _ignore_interrupts)
-        for _ in range(n_children):
-            self._pool.submit(_start)  # they start up while this process opens the source
-        for _ in range(AHEAD * n_children + 1):
+        self._pool = ProcessPoolExecutor(n_children, context, _begin)
+        with _interrupts_ignored():  # by the other processes for good: this one stops them
+            for _ in range(n_children):
+                self._pool.submit(_start)  # they start up while this process opens the source
+        for _ in range(n_slots):
             memory = SharedMemory(create=True, size=ROOM)
             self._stack.callback(_discard, memory)
             self._slots.append(Buffer(memory.buf, memory.name, BLOCK_BYTES))
@@ -67,8 +72,10 @@ class Workers:
             error = error.__cause__ or error.__context__
         if self._pool:
             self._pool.shutdown(cancel_futures=True)
+        gc.collect()  # arrays in reference cycles hold it open, too
         for slot in self._slots:
-            slot.release()
+            with suppress(BufferError):
+                slot.release()
         self._stack.close()
 
     def map(
@@ -80,17 +87,24 @@ class Workers:
         """
         waiting: deque[_Task] = deque()
         try:
-            for block in read(self._free.popleft):
-                waiting.append(self._start(parse, block))
-                while waiting and (waiting[0].done or len(waiting) > 2 * AHEAD * self.jobs):
-                    yield self._finish(waiting.popleft())
-            while waiting:
-                yield self._finish(waiting.popleft())
+            try:
+                for block in read(self._free.popleft):
+                    waiting.append(self._start(parse, block))
+                    while waiting and (waiting[0].done or len(waiting) > 2 * AHEAD * self.jobs):
+                        yield self._finish(waiting.popleft())
+            except BrokenSource:  # what was read before is good
+                yield from self._rest(waiting)
+                raise
+            yield from self._rest(waiting)
         finally:  # of a reader that broke off: its buffers are wanted again
             for task in waiting:
                 if isinstance(task.result, Future) and not task.result.cancel():
                     task.result.exception()
                 self._give_back(task.buffer)
+
+    def _rest(self, waiting: deque[_Task]) -> Iterator[Batch]:
+        while waiting:
+            yield self._finish(waiting.popleft())
 
     def _start(self, parse: Callable[[Block], Batch], block: Block | Batch) -> _Task:
         """Have a block parsed: elsewhere if a buffer to go on with is left, else here and now."""
@@ -133,9 +147,39 @@ def _work(parse: Callable[[Block], Batch], block: Block) -> Batch | Parcel:
     return Parcel.pack(batch, block.buffer) or batch
 
 
-def _ignore_interrupts() -> None:
-    """Leave Ctrl-C to the process that reads: it stops the others."""
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Leave Ctrl-C to the process that reads; only its main thread may say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _begin() -> None:
+    """End with the process that reads, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _shared_memory() -> int:
+    """Bytes of shared memory that may be used: containers often have little."""
+    try:
+        place = os.statvfs("/dev/shm")
+    except OSError:  # another system, where it is not a file system
+        return 1 << 40
+    return place.f_bavail * place.f_frsize * 3 // 4
 
 
 def _start() -> None:
@@ -169,5 +213,6 @@ class _NoPandas:
 
 
 def _discard(memory: SharedMemory) -> None:
-    memory.close()
     memory.unlink()
+    with suppress(BufferError):
+        memory.close()

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from abpipe.catalog import write_catalogs
+from abpipe.catalog import commit
 from abpipe.errors import NotFound
 from abpipe.manifest import File, Manifest, SourceEntry
 from abpipe.store import Store, Transaction, read_groups
@@ -56,7 +56,6 @@ def forget(
             done = _forget_annotator(transaction, annotator, dataset)
         else:
             done = _forget_source(transaction, source or "", dataset)
-        write_catalogs(opened, transaction.manifest)
     return done
 
 
@@ -68,7 +67,7 @@ def _forget_source(transaction: Transaction, name: str, dataset: str | None) -> 
         raise NotFound("source", name, f"It holds: {names}")
     for entry in gone:
         manifest = manifest.without_source(entry.source_no)
-    transaction.commit_with_empty_tables(manifest)
+    commit(transaction, manifest)
     records = sum(entry.ledger.records["rows"] for entry in gone)
     rejects = sum(sum(entry.ledger.rejects.values()) for entry in gone)
     datasets = {entry.dataset for entry in gone}
@@ -89,7 +88,7 @@ def _forget_annotator(transaction: Transaction, annotator: str, dataset: str | N
     if not done.sources:
         listing = "abpipe sql 'SELECT DISTINCT annotator_id FROM annotations'"
         raise NotFound("annotator", annotator, f"List them: `{listing}`")
-    transaction.commit_with_empty_tables(manifest)
+    commit(transaction, manifest)
     return done
 
 

@@ -2,7 +2,8 @@
 
 A commit runs in this order, so that a crash at any moment leaves the store as before or as after:
 write new files under temporary names and fsync them; give them their names; fsync their folders;
-replace `manifest.json`, which is the commit; remove the files it no longer names.
+write the catalogs aside; replace `manifest.json`, which is the commit; put the catalogs in place;
+remove the files that the manifest no longer names.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -26,10 +28,21 @@ from abpipe.errors import NoStore, Storage
 from abpipe.manifest import File, Manifest
 
 TEMPORARY = ".tmp"
+SPILL = ".spill"  # where DuckDB puts what does not fit its memory
 ROW_GROUP_BYTES = 16 << 20  # of Arrow memory; about a megabyte on disk
 
 #: Errors of the file system that are the user's to mend.
-_STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG}
+_STORAGE = {
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EEXIST,
+    errno.EFBIG,
+    errno.ENAMETOOLONG,
+    errno.ENOSPC,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
 
 
 class Store:
@@ -102,21 +115,23 @@ class Transaction:
         self._writers.append(writer)
         return writer
 
-    def commit(self, manifest: Manifest) -> None:
-        """Make the store hold exactly what the manifest names."""
+    def name_files(self, manifest: Manifest) -> None:
+        """Give the new files that a manifest names their names: the last step before its commit."""
         paths = {self.store.path(file) for file in manifest.files}
         for writer in self._writers:
             if writer.path in paths:
                 writer.temporary.replace(writer.path)
         for folder in sorted({writer.path.parent for writer in self._writers}):
             _sync_folder(folder)
+
+    def commit(self, manifest: Manifest) -> None:
+        """Make the store hold exactly what the manifest names."""
         temporary = self.store.manifest_path.with_suffix(TEMPORARY)
         _write(temporary, manifest.json())
         temporary.replace(self.store.manifest_path)
         _sync_folder(self.store.folder)
         self.manifest = manifest
         self._writers.clear()
-        self.sweep()
 
     def staged_path(self, file: File) -> Path:
         """Where a file is now: it may not have its name yet."""
@@ -124,8 +139,8 @@ class Transaction:
         path = self.store.path(file)
         return waiting.get(path, path)
 
-    def commit_with_empty_tables(self, manifest: Manifest) -> None:
-        """Commit, with a file without rows for each raw table that a dataset has nothing for."""
+    def complete(self, manifest: Manifest) -> Manifest:
+        """The manifest with a file without rows for each raw table that a dataset lacks."""
         empty = []
         for dataset in manifest.datasets:
             have = {file.table for file in manifest.files if file.dataset == dataset}
@@ -134,10 +149,13 @@ class Transaction:
                 for table in raw_tables()
                 if table not in have
             ]
-        self.commit(manifest.with_files(empty))
+        return manifest.with_files(empty)
 
     def sweep(self) -> None:
         """Remove what no manifest names: left by a crash, replaced, or forgotten."""
+        for leftover in self.store.folder.glob(f"*{TEMPORARY}*"):
+            leftover.unlink()
+        shutil.rmtree(self.store.folder / SPILL, ignore_errors=True)
         named = {self.store.path(file) for file in self.manifest.files}
         for table in contracts():
             for folder in (self.store.folder / table).glob("dataset=*"):
@@ -148,7 +166,7 @@ class Transaction:
                     folder.rmdir()
 
     def close(self) -> None:
-        """Drop whatever was not committed."""
+        """Drop whatever was not committed, and what the commit made superfluous."""
         for writer in self._writers:
             writer.abandon()
         self._writers.clear()

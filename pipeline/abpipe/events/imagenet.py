@@ -4,20 +4,19 @@ Files that look exactly as published (one element a line, two spaces a level, el
 alphabetical order) are read here, all files of a block at once. Any other file goes to
 `imagenet_strict`, which defines what a file means; tests and a fuzzer hold the two together.
 
-A file is accepted when (1) the first eight bytes of its lines follow the order that `_FLOW` allows,
-(2) every line belongs to one segment below, and the counts of the segments explain all lines of the
-file, and (3) each line of a segment is its opening tag, a value and its closing tag to the last
-byte, the values being plain digits, plain decimals or plain ASCII.
+A file is accepted when (1) its lines, by the kind that three bytes of each promise, follow the
+order that `_FLOW` allows, (2) every line belongs to one segment below, and the counts of the
+segments explain all lines of the file, and (3) each line of a segment is its opening tag, a value
+and its closing tag to the last byte, the values being plain digits, plain decimals or plain ASCII.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -122,9 +121,6 @@ _SEGMENTS = {
     "no selectedRecord": Segment("    <selectedRecord/>"),
 }
 _LISTS = tuple(imagenet_strict.LISTS)
-_INTS = ("head", "object", "task", "place", "state", *_LISTS)
-_STRINGS = ("head", "object", "task", "place", "worker")
-_WORDS = {"hoveredRecord": "enter|leave", "state": "True|False"}
 _KINDS = pa.array(["enter", "leave", "move", "click"])
 #: The column `extra`, by which of the three lists are spelled as an empty element.
 _SPELLED_EMPTY = pa.array(
@@ -163,47 +159,32 @@ _FLOW = """
 """
 
 
-@dataclass(frozen=True)
-class _Codes:
-    """A number for each kind of line, found from its first eight bytes by a perfect hash."""
+def _codes(data: npt.NDArray[np.uint8], begin: Ints) -> npt.NDArray[np.uint8]:
+    """A number for each kind of line, from three of its bytes: it tells the kinds above apart.
 
-    names: dict[str, int]
-    factor: np.uint64
-    keys: npt.NDArray[np.uint64]
-    codes: npt.NDArray[np.uint8]
-    allowed: Bools
-
-    def of(self, words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
-        """The code of each line; 0 where its first eight bytes are unknown."""
-        slot = ((words * self.factor) >> np.uint64(55)).astype(np.intp)
-        codes: npt.NDArray[np.uint8] = self.codes[slot]
-        codes *= self.keys[slot] == words
-        return codes
+    Any other line may have such a number, too. It will differ when all its bytes are compared.
+    """
+    code = data[6:][begin] * np.uint8(14)
+    code += data[7:][begin]
+    code += data[begin]
+    return code
 
 
-def _compile(flow: str) -> _Codes:
-    steps = [
-        [choice.split("|") for choice in line.split(":")] for line in flow.strip("\n").split("\n")
-    ]
-    names = {n: i for i, n in enumerate(dict.fromkeys(n for s in steps for c in s for n in c), 1)}
-    allowed = np.zeros((len(names) + 1, len(names) + 1), bool)
+def _compile(flow: str) -> tuple[dict[str, int], Bools]:
+    """The code of each kind of line, and which code may follow which."""
+    steps = [[c.split("|") for c in line.split(":")] for line in flow.strip("\n").split("\n")]
+    names = list(dict.fromkeys(name for step in steps for choice in step for name in choice))
+    data = np.frombuffer("".join(names).encode(), np.uint8)
+    codes = dict(zip(names, _codes(data, np.arange(0, len(data), 8)).tolist(), strict=True))
+    assert len({0, *codes.values()}) == len(names) + 1, "another factor is needed"
+    allowed = np.zeros((256, 256), bool)
     for step in steps:
         for before, after in pairwise(step):
-            allowed[np.ix_([names[n] for n in before], [names[n] for n in after])] = True
-    keys = np.array([np.frombuffer(n.encode(), "<u8")[0] for n in names])
-    random = np.random.default_rng(0)
-    while True:  # about thirty tries for so many keys in 512 slots
-        factor = random.integers(1 << 63, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-        slots = (keys * factor) >> np.uint64(55)
-        if len(set(slots.tolist())) == len(keys):
-            break
-    table_keys, table_codes = np.zeros(512, np.uint64), np.zeros(512, np.uint8)
-    table_keys[slots], table_codes[slots] = keys, list(names.values())
-    return _Codes(names, factor, table_keys, table_codes, allowed.ravel())
+            allowed[np.ix_([codes[n] for n in before], [codes[n] for n in after])] = True
+    return codes, allowed.ravel()
 
 
-_CODES = _compile(_FLOW)
-_N_CODES = len(_CODES.names) + 1
+_CODES, _ALLOWED = _compile(_FLOW)
 
 
 def parse(block: XmlBlock) -> Batch:
@@ -283,12 +264,13 @@ class _Scan:
         self.begin[self.first[self.full]] = starts[self.full]
 
     def _check_flow(self) -> None:
-        self.code = code = _CODES.of(self.text.words[self.begin])
-        step = code[:-1].astype(np.uint16) * _N_CODES + code[1:]
-        self.good[self._file_of(np.flatnonzero(~_CODES.allowed[step]) + 1)] = False
+        self.code = code = _codes(self.text.data, self.begin)
+        step = code[:-1].astype(np.int64) * 256
+        step += code[1:]
+        self.good[self._file_of(np.flatnonzero(~_ALLOWED[step]) + 1)] = False
         first, last = self.first[self.full], self.last[self.full] - 1
-        whole = code[first] == _CODES.names["<annotat"]
-        whole &= code[last] == _CODES.names["</annota"]
+        whole = code[first] == _CODES["<annotat"]
+        whole &= code[last] == _CODES["</annota"]
         whole &= self.newline[last] == self.block.ends[self.full] - 1
         self.good[self.full] &= whole
         self.good[self.n_lines == 0] = False
@@ -308,28 +290,29 @@ class _Scan:
         }
         for name, inner in zip(_LISTS, ("      <a", "      <t", "      <t"), strict=True):
             lines = self._lines(f"    <{name[:3]}")
-            items = self.code[lines + 1] == _CODES.names[inner]
+            items = self.code[lines + 1] == _CODES[inner]
             empty = self.text.data[self.newline[lines] - 2] == ord("/")
             self.at[name], self.at[f"no {name}"] = lines[items], lines[empty]
-        explained = sum(self._count(self.at[name]) * s.n_lines for name, s in _SEGMENTS.items())
+        count = {name: self._count(self.at[name]) for name in _SEGMENTS}
+        explained = sum(count[name] * segment.n_lines for name, segment in _SEGMENTS.items())
         self.good &= explained == self.n_lines
         for name in ("place", "state", "worker"):
-            self.good &= self._count(self.at[name]) == self._count(self.at["task"])
+            self.good &= count[name] == count["task"]
 
     def _lines(self, prefix: str) -> Ints:
-        return np.flatnonzero(self.code == _CODES.names[prefix])
+        return np.flatnonzero(self.code == _CODES[prefix])
 
     def _count(self, at: Ints) -> Ints:
         """How many of these lines each file has."""
-        count: Ints = np.searchsorted(at, self.last) - np.searchsorted(at, self.first)
-        return count
+        return np.diff(np.searchsorted(at, self.last), prepend=0)
 
     def _file_of(self, lines: Ints) -> Ints:
         return np.searchsorted(self.last, lines, side="right")
 
     def _drop(self, name: str, ok: Bools) -> None:
         """Leave the files whose segments are not in order to the strict parser."""
-        self.good[self._file_of(self.at[name][~ok])] = False
+        if not ok.all():
+            self.good[self._file_of(self.at[name][~ok])] = False
 
     def _keep_good(self) -> None:
         """Forget the segments of the files that the strict parser will read."""
@@ -340,30 +323,34 @@ class _Scan:
 
     def _read_values(self) -> None:
         """Read all values; forget those of files in which any value is not plain."""
-        self.int = {name: self._read(name, "d", integers) for name in _INTS}
-        self.float = {name: self._read(name, "f", decimals) for name in _LISTS[1:]}
-        self.string = {name: self._read(name, "s", strings) for name in _STRINGS}
-        self.first_word = {
-            name: self._read(name, words, partial(either, words=words))
-            for name, words in _WORDS.items()
-        }
+        self.int = self._read("d", integers)
+        self.float = self._read("f", decimals)
+        self.string = self._read("s", strings)
+        self.first_word: dict[str, list[Bools]] = {}
+        for words in ("enter|leave", "True|False"):
+            self.first_word |= self._read(words, partial(either, words=words))
         self._check_lists()
         self._check_names()
         if not self.good.all():
             self._keep_good_values()
 
-    def _read(self, name: str, kind: str, read: Read) -> list[Any]:
-        """The values of one kind in a segment: for each slot an array over the segments."""
-        start, end = _SEGMENTS[name].values(self.places[name], kind)
-        n_slots, n = start.shape
-        order: Literal["F", "C"] = (
-            "F" if read is decimals else "C"
-        )  # decimals are read in the order of their places
-        values, ok = read(self.text, start.ravel(order), end.ravel(order))
-        self._drop(name, np.all(ok.reshape(n_slots, n, order=order), axis=0))
-        if isinstance(values, pa.Array):
-            return [values.slice(i * n, n) for i in range(n_slots)]
-        return list(values.reshape(n_slots, n, order=order))
+    def _read(self, kind: str, read: Read) -> dict[str, list[Any]]:
+        """All values of one kind: by segment, for each slot an array over the segments."""
+        spans = {
+            name: segment.values(self.places[name], kind)
+            for name, segment in _SEGMENTS.items()
+            if kind in segment.kinds
+        }
+        start, end = (np.concatenate([s.ravel() for s in side]) for side in zip(*spans.values()))
+        values, ok = read(self.text, start, end)
+        found: dict[str, list[Any]] = {name: [] for name in spans}
+        first = 0
+        for name, (slots, _) in spans.items():
+            for slot in slots:
+                part = slice(first, first := first + len(slot))
+                found[name].append(values[part])
+                self._drop(name, ok[part])
+        return found
 
     def _check_lists(self) -> None:
         """An empty element must be the only one of its list, else it is an item without fields."""

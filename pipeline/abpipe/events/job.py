@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from abpipe.catalog import write_catalogs
+from abpipe.catalog import commit
 from abpipe.contracts import classes, raw_tables
 from abpipe.contracts import dataset as known_dataset
 from abpipe.errors import (
@@ -78,8 +78,7 @@ class Job:
                 ledger,
             )
             files = [*merged.files.values(), *self._classes(transaction)]
-            transaction.commit_with_empty_tables(transaction.manifest.with_source(entry, files))
-            write_catalogs(store, transaction.manifest)
+            commit(transaction, transaction.manifest.with_source(entry, files))
             return Ingested(entry, _rows(transaction, source_no), is_new=True)
 
     def _same_name(self, transaction: Transaction) -> SourceEntry | None:
@@ -132,7 +131,7 @@ class Job:
         rejects = new["rejects"].rows
         if new["images"].rows and (self.max_rejects is None or rejects <= self.max_rejects):
             return
-        example = "it is empty"
+        example = "it holds none"
         if rejects:
             (first,) = new["rejects"].staged().slice(0, 1).to_pylist()
             place = f"{first['member']}, " if first["member"] else ""

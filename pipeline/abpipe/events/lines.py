@@ -14,8 +14,7 @@ Bools: TypeAlias = npt.NDArray[np.bool_]
 
 _KEEP = np.array([0] + [(1 << 64) - (1 << (64 - 8 * n)) for n in range(1, 9)], np.uint64)
 _ZEROS = np.uint64(0x3030303030303030)
-_PLAIN = np.zeros(256, bool)
-_PLAIN[[c for c in range(32, 127) if chr(c) not in "<>&"]] = True
+_PLAIN = bytes(c for c in range(32, 127) if chr(c) not in "<>&")
 
 
 class Bytes:
@@ -25,6 +24,13 @@ class Bytes:
         self.data = np.frombuffer(view, np.uint8)
         self.words: Words = np.ndarray((len(view) - 7,), "<u8", view, strides=(1,))
         self.buffer = pa.py_buffer(view)
+
+    def copies(self, places: Ints, n: int) -> npt.NDArray[np.void]:
+        """The `n` bytes at some places. This costs no more than one word does."""
+        found: npt.NDArray[np.void] = np.ndarray(
+            (len(self.data) - n + 1,), f"V{n}", self.data, strides=(1,)
+        )[places]
+        return found
 
 
 class Segment:
@@ -62,9 +68,10 @@ class Segment:
     def matches(self, text: Bytes, places: Ints) -> Bools:
         """Whether the segment's texts stand at their places, to the last byte."""
         same: Bools = np.ones(places.shape[1], bool)
-        for place, pieces in zip(places, self._pieces, strict=True):
-            for offset, word in pieces:
-                same &= text.words[place + offset] == word
+        for place, (layout, words) in zip(places, self._pieces, strict=True):
+            found = text.copies(place, layout.itemsize).view(layout)
+            for name, word in words.items():
+                same &= found[name] == word
         return same
 
     def values(self, places: Ints, kind: str) -> tuple[Ints, Ints]:
@@ -73,30 +80,34 @@ class Segment:
         return places[which] + self._length[which], places[which + 1]
 
 
-def _pieces(text: bytes) -> list[tuple[int, np.uint64]]:
-    """The words of eight bytes that cover a text (it has as many), and where they are in it."""
+def _pieces(text: bytes) -> tuple[np.dtype[np.void], dict[str, np.uint64]]:
+    """The words of eight bytes that cover a text (it has as many): where they are in it, and what.
+
+    The last two overlap.
+    """
     offsets = [*range(0, len(text) - 8, 8), len(text) - 8]
-    return [(o, np.frombuffer(text, "<u8", 1, o)[0]) for o in offsets]
+    words = {str(o): np.frombuffer(text, "<u8", 1, o)[0] for o in offsets}
+    formats = ["<u8"] * len(words)
+    layout = {"names": [*words], "formats": formats, "offsets": offsets, "itemsize": len(text)}
+    return np.dtype(layout), words  # type: ignore[call-overload]
 
 
-def _tail(text: Bytes, end: Ints, n: Ints) -> Words:
-    """The last `n` (at most 8) bytes before `end`, filled up with zero digits in front."""
-    keep = _KEEP[n]
-    return (text.words[end - 8] & keep) | (_ZEROS & ~keep)
+def _digits(text: Bytes, end: Ints, n: Ints) -> Words:
+    """The last `n` (at most 8) bytes before `end`, digits as 0 to 9, with zeros in front."""
+    return (text.words[end - 8] ^ _ZEROS) & _KEEP.take(n, mode="clip")
 
 
 def _all_digits(words: Words) -> Bools:
-    """Whether all eight bytes of each word are digits."""
-    high = np.uint64(0xF0F0F0F0F0F0F0F0)
-    carried = words + np.uint64(0x0606060606060606)
-    digits: Bools = ((words & high) == _ZEROS) & ((carried & high) == _ZEROS)
-    return digits
+    """Whether all eight bytes of each word are 0 to 9."""
+    beyond = words + np.uint64(0x7676767676767676)  # sets the high bit of 10 to 127
+    beyond |= words
+    beyond &= np.uint64(0x8080808080808080)
+    return beyond == 0
 
 
 def _eight_digits(words: Words) -> Words:
     """The numbers that words of eight digits spell, by halves (digits, pairs, fours)."""
-    w = words - _ZEROS
-    w = (w * np.uint64(10) + (w >> np.uint64(8))) & np.uint64(0x00FF00FF00FF00FF)
+    w = (words * np.uint64(10) + (words >> np.uint64(8))) & np.uint64(0x00FF00FF00FF00FF)
     w = (w * np.uint64(100) + (w >> np.uint64(16))) & np.uint64(0x0000FFFF0000FFFF)
     return (w * np.uint64(10000) + (w >> np.uint64(32))) & np.uint64(0x00000000FFFFFFFF)
 
@@ -105,11 +116,11 @@ def integers(text: Bytes, start: Ints, end: Ints) -> tuple[Ints, Bools]:
     """Whole numbers of up to 16 digits, and where they are none (or longer: it may be one)."""
     negative = text.data[start] == ord("-")
     n = end - start - negative
-    low = _tail(text, end, np.clip(n, 0, 8))
+    low = _digits(text, end, n)
     ok = (n > 0) & (n <= 16) & _all_digits(low)
     value = _eight_digits(low)
     if (n > 8).any():
-        high = _tail(text, end - 8, np.clip(n - 8, 0, 8))
+        high = _digits(text, end - 8, n - 8)
         ok &= _all_digits(high)
         value += _eight_digits(high) * np.uint64(10**8)
     signed = value.astype(np.int64)
@@ -122,8 +133,8 @@ def integers(text: Bytes, start: Ints, end: Ints) -> tuple[Ints, Bools]:
 def decimals(text: Bytes, start: Ints, end: Ints) -> tuple[npt.NDArray[np.float64], Bools]:
     """Doubles that begin as `0`, `0.` or `-0.` do, and where values are none (or begin otherwise).
 
-    Values must come in the order of their places. Arrow reads them exactly. It also reads what is
-    no decimal number (nan, inf, 0x1p3), but nothing such that begins like this.
+    Arrow reads them exactly. It also reads what is no decimal number (nan, inf, 0x1p3), but nothing
+    such that begins like this.
     """
     first = start + (text.data[start] == ord("-"))
     n = end - first
@@ -134,38 +145,38 @@ def decimals(text: Bytes, start: Ints, end: Ints) -> tuple[npt.NDArray[np.float6
     except pa.ArrowInvalid:  # some are no numbers: find them, and have the others read
         ok &= n <= 26
         for skipped in (0, 8, 16):
-            ok &= _all_digits(_tail(text, end - skipped, np.clip(n - 2 - skipped, 0, 8)))
+            ok &= _all_digits(_digits(text, end - skipped, n - 2 - skipped))
         values = _cast(text, start, end, ok)
     return values, ok & np.isfinite(values)
 
 
 def _cast(text: Bytes, start: Ints, end: Ints, wanted: Bools) -> npt.NDArray[np.float64]:
-    """The doubles at some places of a text, read where they lie."""
-    n_places = 2 * len(start)  # values are at even places, what lies between them at odd ones
-    places = np.zeros(n_places + 1, np.int32)
-    places[:-1:2], places[1::2] = start, end
-    places[-1] = places[-2:].max()
-    valid = np.zeros(n_places, bool)
+    """The doubles at some places of a text."""
+    valid = np.zeros(2 * len(start), bool)
     valid[::2] = wanted
     mask = pa.py_buffer(np.packbits(valid, bitorder="little"))
-    texts = pa.Array.from_buffers(pa.string(), n_places, [mask, pa.py_buffer(places), text.buffer])
-    values = np.frombuffer(texts.cast(pa.float64()).buffers()[1], np.float64, n_places)
-    return values[::2].copy()
+    values = _in_place(text, start, end, mask).cast(pa.float64()).buffers()[1]
+    return np.frombuffer(values, np.float64, len(valid))[::2].copy()
 
 
 def strings(text: Bytes, start: Ints, end: Ints) -> tuple[pa.Array, Bools]:
     """Strings of plain ASCII, and where they are not (markup, entities, other characters)."""
-    n = end - start
-    offsets = np.zeros(len(n) + 1, np.int64)
-    np.cumsum(n, out=offsets[1:])
-    place = np.arange(offsets[-1]) + np.repeat(start - offsets[:-1], n)
-    data = text.data[place]
-    plain = _PLAIN[data]
-    ok = n > 0
-    if not plain.all():
-        ok[np.searchsorted(offsets, np.flatnonzero(~plain), side="right") - 1] = False
-    buffers = [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(data)]
-    return pa.Array.from_buffers(pa.string(), len(n), buffers), ok
+    values = _in_place(text, start, end).take(pa.array(np.arange(0, 2 * len(start), 2)))
+    ok = end > start
+    data = bytes(values.buffers()[2] or b"")
+    if data.translate(None, delete=_PLAIN):
+        odd = np.flatnonzero(~np.isin(np.frombuffer(data, np.uint8), list(_PLAIN)))
+        ok[np.searchsorted(np.cumsum(end - start), odd, side="right")] = False
+    return values, ok
+
+
+def _in_place(text: Bytes, start: Ints, end: Ints, mask: pa.Buffer | None = None) -> pa.Array:
+    """Strings that stay where they are: at even places the wanted ones, at odd ones no strings."""
+    places = np.zeros(2 * len(start) + 1, np.int32)
+    places[:-1:2], places[1::2] = start, end
+    places[-1] = places.max()
+    buffers = [mask, pa.py_buffer(places), text.buffer]
+    return pa.Array.from_buffers(pa.string(), len(places) - 1, buffers)
 
 
 def either(text: Bytes, start: Ints, end: Ints, words: str) -> tuple[Bools, Bools]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from abpipe.manifest import File
-from abpipe.store import TableWriter, Transaction, read_groups
+from abpipe.store import SPILL, TableWriter, Transaction, read_groups
 
 MEMORY = "384MB"
 
@@ -67,7 +67,7 @@ def _connect(
     transaction: Transaction, new: dict[str, TableWriter], source_no: int
 ) -> duckdb.DuckDBPyConnection:
     """Views of the new rows (`new_<table>`) and of those that the dataset has (`<table>`)."""
-    spill = str(transaction.store.folder / ".spill")
+    spill = str(transaction.store.folder / SPILL)
     con = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spill})
     for table, writer in new.items():
         _view(con, f"new_{table}", [str(writer.temporary)])
@@ -90,7 +90,7 @@ def _view(con: duckdb.DuckDBPyConnection, name: str, paths: list[str]) -> None:
     """A view of Parquet files; of a new one with the place of each row, too."""
     listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
     place = "EXCLUDE file_row_number, file_row_number AS place" if name.startswith("new_") else ""
-    options = ", file_row_number = true" if place else ", hive_partitioning = true"
+    options = f", hive_partitioning = {not place}, file_row_number = {bool(place)}"
     con.execute(
         f"CREATE OR REPLACE VIEW {name} AS SELECT * {place} FROM read_parquet([{listed}]{options})"
     )
