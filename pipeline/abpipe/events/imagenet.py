@@ -133,7 +133,7 @@ _SPELLED_EMPTY = pa.array(
 #: Reads values between two places: the values, and which are plain enough to be sure.
 Read: TypeAlias = Callable[[Bytes, Ints, Ints], tuple[Any, Bools]]
 
-#: Which line may follow which, by the first eight bytes: alternatives are separated by blanks.
+#: Which line may follow which, by the first eight bytes; `|` stands between alternatives.
 _FLOW = """
 <annotat:  <folde:  <filen:  <sourc:    <dat:  </sour:  <size>:    <wid:    <hei:    <dep
     <dep:  </size:  <segme
@@ -326,7 +326,7 @@ class _Scan:
         self.int = self._read("d", integers)
         self.float = self._read("f", decimals)
         self.string = self._read("s", strings)
-        self.first_word: dict[str, list[Bools]] = {}
+        self.first_word: dict[str, list[Any]] = {}
         for words in ("enter|leave", "True|False"):
             self.first_word |= self._read(words, partial(either, words=words))
         self._check_lists()
@@ -341,7 +341,8 @@ class _Scan:
             for name, segment in _SEGMENTS.items()
             if kind in segment.kinds
         }
-        start, end = (np.concatenate([s.ravel() for s in side]) for side in zip(*spans.values()))
+        sides = zip(*spans.values(), strict=True)
+        start, end = (np.concatenate([s.ravel() for s in side]) for side in sides)
         values, ok = read(self.text, start, end)
         found: dict[str, list[Any]] = {name: [] for name in spans}
         first = 0
@@ -383,8 +384,8 @@ class _Scan:
         for values in (self.int, self.float, self.first_word):
             for name, columns in values.items():
                 values[name] = [column[keep[name]] for column in columns]
-        for name, columns in self.string.items():
-            self.string[name] = [c.filter(pa.array(keep[name])) for c in columns]
+        for name, texts in self.string.items():
+            self.string[name] = [column.filter(pa.array(keep[name])) for column in texts]
         for counts in (self.n_items, self.n_empty):
             for name in counts:
                 counts[name] = counts[name][keep["task"]]
@@ -488,7 +489,7 @@ class _Scan:
         """All events, by record and within it by list: a place is computed for each, not sorted."""
         n = len(record)
         t_ms, kind, seq = np.empty(n, np.int64), np.empty(n, np.int8), np.empty(n, np.int32)
-        xy, no_xy = np.zeros((2, n)), np.ones(n, bool)
+        x, y, no_xy = np.zeros(n), np.zeros(n), np.ones(n, bool)
         n_items: Ints = np.sum([*self.n_items.values()], axis=0)
         next_place = np.cumsum(n_items) - n_items
         for code, name in enumerate(_LISTS, 1):
@@ -498,7 +499,7 @@ class _Scan:
             t_ms[place] = self.int[name][0]
             kind[place] = code
             if name in self.float:
-                xy[:, place] = self.float[name]
+                x[place], y[place] = self.float[name]
                 no_xy[place] = False
             else:
                 kind[place] -= self.first_word[name][0]
@@ -510,8 +511,8 @@ class _Scan:
             kind=_coded(kind, _KINDS),
             seq=seq,
             t_ms=t_ms,
-            x=pa.array(xy[0], mask=no_xy),
-            y=pa.array(xy[1], mask=no_xy),
+            x=pa.array(x, mask=no_xy),
+            y=pa.array(y, mask=no_xy),
         )
 
 

@@ -92,9 +92,9 @@ def _pieces(text: bytes) -> tuple[np.dtype[np.void], dict[str, np.uint64]]:
     return np.dtype(layout), words  # type: ignore[call-overload]
 
 
-def _digits(text: Bytes, end: Ints, n: Ints) -> Words:
-    """The last `n` (at most 8) bytes before `end`, digits as 0 to 9, with zeros in front."""
-    return (text.words[end - 8] ^ _ZEROS) & _KEEP.take(n, mode="clip")
+def _digits(words: Words, n: Ints) -> Words:
+    """The last `n` (at most 8) bytes of each word, digits as 0 to 9, with zeros in front."""
+    return (words ^ _ZEROS) & _KEEP.take(n, mode="clip")
 
 
 def _all_digits(words: Words) -> Bools:
@@ -102,7 +102,8 @@ def _all_digits(words: Words) -> Bools:
     beyond = words + np.uint64(0x7676767676767676)  # sets the high bit of 10 to 127
     beyond |= words
     beyond &= np.uint64(0x8080808080808080)
-    return beyond == 0
+    digits: Bools = beyond == 0
+    return digits
 
 
 def _eight_digits(words: Words) -> Words:
@@ -116,13 +117,10 @@ def integers(text: Bytes, start: Ints, end: Ints) -> tuple[Ints, Bools]:
     """Whole numbers of up to 16 digits, and where they are none (or longer: it may be one)."""
     negative = text.data[start] == ord("-")
     n = end - start - negative
-    low = _digits(text, end, n)
-    ok = (n > 0) & (n <= 16) & _all_digits(low)
-    value = _eight_digits(low)
-    if (n > 8).any():
-        high = _digits(text, end - 8, n - 8)
-        ok &= _all_digits(high)
-        value += _eight_digits(high) * np.uint64(10**8)
+    words = text.copies(end - 16, 16).view("<u8")
+    high, low = _digits(words[::2], n - 8), _digits(words[1::2], n)
+    ok = (n > 0) & (n <= 16) & _all_digits(high) & _all_digits(low)
+    value = _eight_digits(high) * np.uint64(10**8) + _eight_digits(low)
     signed = value.astype(np.int64)
     if negative.any():
         ok &= ~negative | (signed != 0)  # -0 has a sign where it becomes a double
@@ -145,7 +143,7 @@ def decimals(text: Bytes, start: Ints, end: Ints) -> tuple[npt.NDArray[np.float6
     except pa.ArrowInvalid:  # some are no numbers: find them, and have the others read
         ok &= n <= 26
         for skipped in (0, 8, 16):
-            ok &= _all_digits(_digits(text, end - skipped, n - 2 - skipped))
+            ok &= _all_digits(_digits(text.words[end - 8 - skipped], n - 2 - skipped))
         values = _cast(text, start, end, ok)
     return values, ok & np.isfinite(values)
 
