@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 #: Blocks that may wait for each other process, so that none is idle while this one writes.
-AHEAD = 4
+AHEAD = 6
 
 #: Bytes of a shared buffer: the rows of a block of JSON take about twice its own space.
 ROOM = 3 * BLOCK_BYTES
@@ -189,19 +189,12 @@ def _start() -> None:
 
 
 def spare_pandas() -> None:
-    """Let Arrow believe that pandas is missing: only for processes that are abpipe's own.
+    """Have this process do without pandas, from now on: only for those that are abpipe's own.
 
     The first `pyarrow.array` imports pandas where it is installed, 0.2 s that nothing here needs.
     """
-    if "pandas" in sys.modules:
-        return
-    import pyarrow as pa
-
-    sys.meta_path.insert(0, _NoPandas())
-    try:
-        pa.array([0])
-    finally:
-        sys.meta_path.pop(0)
+    if "pandas" not in sys.modules:
+        sys.meta_path.insert(0, _NoPandas())
 
 
 class _NoPandas:

@@ -15,6 +15,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -104,6 +105,7 @@ class Transaction:
         self.store, self.manifest = store, manifest
         self._token = secrets.token_hex(4)
         self._writers: list[TableWriter] = []
+        self._encoder = ThreadPoolExecutor(1)
 
     def writer(self, table: str, dataset: str, source_no: int | None) -> TableWriter:
         """A new file of a table."""
@@ -111,7 +113,8 @@ class Transaction:
         (self.store.folder / folder).mkdir(parents=True, exist_ok=True)
         owner = "all" if source_no is None else f"{source_no:04d}"
         name = f"{folder}/{owner}-{self._token}-{len(self._writers)}.parquet"
-        writer = TableWriter(self.store.folder / name, name, table, dataset, source_no)
+        path = self.store.folder / name
+        writer = TableWriter(path, name, table, dataset, source_no, self._encoder)
         self._writers.append(writer)
         return writer
 
@@ -170,14 +173,24 @@ class Transaction:
         for writer in self._writers:
             writer.abandon()
         self._writers.clear()
+        self._encoder.shutdown()
         self.sweep()
 
 
 class TableWriter:
-    """Writes one Parquet file of a table, in row groups of bounded memory."""
+    """Writes one Parquet file of a table, in row groups of bounded memory.
+
+    The groups are encoded by `encoder` while this thread goes on.
+    """
 
     def __init__(
-        self, path: Path, name: str, table: str, dataset: str, source_no: int | None
+        self,
+        path: Path,
+        name: str,
+        table: str,
+        dataset: str,
+        source_no: int | None,
+        encoder: Executor,
     ) -> None:
         self._contract = contract = contracts()[table]
         self.path, self.temporary = path, path.with_name(path.name + TEMPORARY)
@@ -192,6 +205,8 @@ class TableWriter:
             use_dictionary=contract.encoded(None, "dictionary"),
             column_encoding=dict.fromkeys(contract.encoded("delta"), "DELTA_BINARY_PACKED"),
         )
+        self._encoder, self._encoding = encoder, Future[None]()
+        self._encoding.set_result(None)
         self._waiting: list[pa.Table] = []
         self._waiting_bytes = self.rows = 0
 
@@ -208,15 +223,20 @@ class TableWriter:
             self._flush()
 
     def _flush(self) -> None:
-        group = pa.concat_tables(self._waiting).unify_dictionaries()
-        self._parquet.write_table(group, row_group_size=group.num_rows)
-        self._waiting.clear()
+        self._encoding.result()  # one group at a time: more would pile up
+        self._encoding = self._encoder.submit(self._encode, self._waiting)
+        self._waiting = []
         self._waiting_bytes = 0
+
+    def _encode(self, tables: list[pa.Table]) -> None:
+        group = pa.concat_tables(tables).unify_dictionaries()
+        self._parquet.write_table(group, row_group_size=group.num_rows)
 
     def finish(self) -> File:
         """Write the rest to disk, for good; what the manifest is to say of the file."""
+        self._encoding.result()
         if self._waiting:
-            self._flush()
+            self._encode(self._waiting)
         self._parquet.close()
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -233,6 +253,7 @@ class TableWriter:
     def abandon(self) -> None:
         """Close and remove the file, whatever state it is in."""
         self._waiting.clear()
+        wait([self._encoding])
         with suppress(OSError, pa.ArrowException):
             self._parquet.close()
         with suppress(OSError):

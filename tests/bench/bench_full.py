@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench_ingest import HERE, Way, measure
+from bench_ingest import HERE, Way, measure, weigh
 from rich.console import Console
 from rich.table import Table
 
@@ -39,6 +39,7 @@ def main() -> None:
             way = Way("abpipe", ingest)
             for one in (floor, way):
                 measure(one, place / "store")
+            weigh(way, place / "store")
             stored = sum(f.stat().st_size for f in (place / "store").rglob("*.parquet"))
             table.add_row(
                 f"{size:,}",
