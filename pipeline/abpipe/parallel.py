@@ -88,7 +88,7 @@ class Workers:
         waiting: deque[_Task] = deque()
         try:
             try:
-                for block in read(self._free.popleft):
+                for block in read(self._free.pop):  # the one used last is in the processor's cache
                     waiting.append(self._start(parse, block))
                     while waiting and (waiting[0].done or len(waiting) > 2 * AHEAD * self.jobs):
                         yield self._finish(waiting.popleft())

@@ -17,7 +17,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -214,11 +214,9 @@ class TableWriter:
         """Append rows; columns that the table lacks are NULL."""
         if not table.num_rows:
             return
-        schema = self._contract.memory_schema
-        full = pa.Table.from_arrays([_column(table, field) for field in schema], schema=schema)
-        self.rows += full.num_rows
-        self._waiting.append(full)
-        self._waiting_bytes += full.nbytes
+        self.rows += table.num_rows
+        self._waiting.append(table)
+        self._waiting_bytes += table.nbytes
         if self._waiting_bytes >= ROW_GROUP_BYTES:
             self._flush()
 
@@ -229,8 +227,14 @@ class TableWriter:
         self._waiting_bytes = 0
 
     def _encode(self, tables: list[pa.Table]) -> None:
-        group = pa.concat_tables(tables).unify_dictionaries()
+        alike = [pa.concat_tables(some) for _, some in groupby(tables, lambda t: t.schema)]
+        group = pa.concat_tables([self._full(table) for table in alike]).unify_dictionaries()
         self._parquet.write_table(group, row_group_size=group.num_rows)
+
+    def _full(self, table: pa.Table) -> pa.Table:
+        """The table with all columns, as they are held in memory."""
+        schema = self._contract.memory_schema
+        return pa.Table.from_arrays([_column(table, field) for field in schema], schema=schema)
 
     def finish(self) -> File:
         """Write the rest to disk, for good; what the manifest is to say of the file."""
@@ -270,19 +274,13 @@ def read_groups(path: Path) -> Iterator[pa.Table]:
 
 def _column(table: pa.Table, field: pa.Field) -> Any:
     if field.name not in table.column_names:
-        return _nulls(field.type, 1 << table.num_rows.bit_length()).slice(0, table.num_rows)
+        return pa.nulls(table.num_rows, field.type)
     column = table[field.name]
     if column.type == field.type:
         return column
     if pa.types.is_dictionary(field.type):
         return column.dictionary_encode()
     return column.cast(field.type)
-
-
-@cache
-def _nulls(kind: pa.DataType, n: int) -> pa.Array:
-    """A column of NULLs, made once for all that it is cut from."""
-    return pa.nulls(n, kind)
 
 
 def _write(path: Path, content: bytes) -> None:

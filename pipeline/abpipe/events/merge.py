@@ -17,7 +17,7 @@ import pyarrow as pa
 from abpipe.manifest import File
 from abpipe.store import SPILL, TableWriter, Transaction, read_groups
 
-MEMORY = "384MB"
+MEMORY = "192MB"
 
 #: Whether any two records may share a natural key: quick, and nearly always the end of it.
 _SHARED_KEYS = """
