@@ -87,12 +87,12 @@ def ingest(
     verbose: Verbose = False,
 ) -> None:
     """Add sources to a store: `abpipe ingest imagenet_ab_v1_0.tar.gz`."""
-    from abpipe import render
     from abpipe.events.ingest import ingest as run
     from abpipe.parallel import spare_pandas
+    from abpipe.progress import weighed
 
     spare_pandas()
-    with render.progress(quiet or json) as progress:
+    with weighed(quiet or json) as progress:
         done = run(
             *sources,
             store=store,
@@ -104,10 +104,10 @@ def ingest(
             max_rejects=max_rejects,
             progress=progress,
         )
-    if json:
-        render.as_json(done)
-    elif not quiet:
-        render.ledgers(done)
+    if json or not quiet:
+        from abpipe import render
+
+        render.as_json(done) if json else render.ledgers(done)
 
 
 @app.command()
@@ -204,10 +204,10 @@ def synth(
     verbose: Verbose = False,
 ) -> None:
     """Make an archive in the exact raw format, with the truth beside it."""
-    from abpipe import render
+    from abpipe.progress import counted
     from abpipe.synth import synth as run
 
-    with render.counter(f"synth {kind.value}", count, quiet) as progress:
+    with counted(f"synth {kind.value}", count, quiet) as progress:
         made = run(
             out,
             kind=kind.value,

@@ -183,8 +183,9 @@ def _shared_memory() -> int:
 
 
 def _start() -> None:
-    """Import what parsing needs."""
+    """Import what parsing the most usual blocks needs."""
     spare_pandas()
+    import abpipe.events.imagenet
     import abpipe.events.parse  # noqa: F401
 
 

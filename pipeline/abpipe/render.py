@@ -1,36 +1,24 @@
-"""How results look in a terminal: tables to standard output, progress to standard error."""
+"""How results look in a terminal."""
 
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 from rich.table import Table
+
+from abpipe.progress import say
 
 if TYPE_CHECKING:
     from abpipe.audit import Finding
     from abpipe.events.ingest import Ingested
-    from abpipe.events.ingest import Progress as OnProgress
     from abpipe.manifest import SourceEntry
     from abpipe.removal import Forgotten
     from abpipe.summary import Summary
-
-EVERY_S = 10
 
 _STYLE = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
@@ -40,11 +28,6 @@ def as_json(result: Any) -> None:
     found = [asdict(r) for r in result] if isinstance(result, list) else asdict(result)
     style = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
     sys.stdout.buffer.write(orjson.dumps(found, option=style))
-
-
-def say(message: str) -> None:
-    """Write a line of talk."""
-    Console(stderr=True, highlight=False).print(message, markup=False)
 
 
 def ledgers(results: Iterable[Ingested]) -> None:
@@ -130,67 +113,6 @@ def forgotten(done: Forgotten) -> None:
         say(f"{done.mentions:,} rows of others still hold the id in a text: see the column extra")
     for name in done.short:
         say(f"{name} left out duplicates of it: `abpipe ingest --replace` brings them back")
-
-
-@contextmanager
-def counter(what: str, total: int, quiet: bool) -> Iterator[Callable[[int], None] | None]:
-    """A bar that counts to a total, on a terminal only; it is told of each few more."""
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield None
-        return
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    ) as bars:
-        task = bars.add_task(what, total=total)
-        yield lambda made: bars.advance(task, made)
-
-
-@contextmanager
-def progress(quiet: bool) -> Iterator[OnProgress | None]:
-    """A bar for each source with rate and time left; elsewhere a line now and then."""
-    console = Console(stderr=True)
-    if quiet:
-        yield None
-        return
-    if not console.is_terminal:
-        yield _Lines()
-        return
-    bars = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    )
-    tasks: dict[str, Any] = {}
-    with bars:
-
-        def advance(source: str, size: int, done: int) -> None:
-            if source not in tasks:
-                tasks[source] = bars.add_task(source, total=size)
-            bars.update(tasks[source], completed=done)
-
-        yield advance
-
-
-class _Lines:
-    """Progress where there is no terminal: a line every ten seconds."""
-
-    def __init__(self) -> None:
-        self._begin = self._last = time.monotonic()
-
-    def __call__(self, source: str, size: int, done: int) -> None:
-        now = time.monotonic()
-        if now - self._last >= EVERY_S:
-            self._last = now
-            rate = done / (now - self._begin) / 1e6
-            say(f"{source}: {done / max(size, 1):.0%} of {size / 1e6:,.0f} MB, {rate:.0f} MB/s")
 
 
 def _table(*columns: str, left: int) -> Table:
