@@ -16,11 +16,11 @@ from abpipe.errors import NoStore
 ROOT = Path(__file__).parents[1]
 COUNT = "SELECT count(*) FROM events"
 
-#: Opens a catalog as the duckdb shell does, in a process of its own and from another folder.
+#: Opens a database as the duckdb shell does, in a process of its own; shows the last answer.
 SHELL = """
 import duckdb, sys
 con = duckdb.connect(sys.argv[1], read_only=sys.argv[1] != ":memory:")
-print(con.execute(sys.argv[2]).fetchall() if len(sys.argv) == 3 else [con.execute(q).fetchall() for q in sys.argv[2:]][-1])
+print([con.execute(query).fetchall() for query in sys.argv[2:]][-1])
 """
 
 
@@ -80,14 +80,20 @@ def test_every_key_is_unique_and_never_null(both: Path) -> None:
 
 
 def test_a_dataset_whose_name_looks_like_a_number_stays_a_word(
-    ingest: Callable[..., Any], rows: Callable[[str], list[Any]], pack: Callable[..., Path], real: bytes
+    ingest: Callable[..., Any],
+    rows: Callable[[str], list[Any]],
+    pack: Callable[..., Path],
+    real: bytes,
 ) -> None:
     ingest(pack("one.xml", [("one.xml", real)]), dataset="e5")
     assert rows("SELECT dataset, typeof(dataset) FROM images") == [("e5", "VARCHAR")]
 
 
 def test_the_timeline_puts_all_kinds_in_one_order(
-    ingest: Callable[..., Any], rows: Callable[[str], list[Any]], pack: Callable[..., Path], real: bytes
+    ingest: Callable[..., Any],
+    rows: Callable[[str], list[Any]],
+    pack: Callable[..., Path],
+    real: bytes,
 ) -> None:
     ingest(pack("one.xml", [("one.xml", real)]))
     assert rows("SELECT position, t_rel_ms, kind, seq FROM timeline ORDER BY position") == [

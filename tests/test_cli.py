@@ -12,7 +12,9 @@ import pytest
 
 Run: TypeAlias = Callable[..., tuple[int, str, str]]
 
-LEAN = "import sys, abpipe; print({'torch', 'polars', 'pyarrow', 'duckdb', 'numpy'} & {*sys.modules})"
+LEAN = (
+    "import sys, abpipe; print({'torch', 'polars', 'pyarrow', 'duckdb', 'numpy'} & {*sys.modules})"
+)
 
 
 @pytest.fixture

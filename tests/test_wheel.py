@@ -19,13 +19,26 @@ def test_an_installed_wheel_works_from_any_folder(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     venv.create(tmp_path / "env", with_pip=True)
     scripts = tmp_path / "env" / ("Scripts" if os.name == "nt" else "bin")
-    pip: list[str | Path] = [scripts / "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", wheel]
+    pip: list[str | Path] = [
+        scripts / "pip",
+        "install",
+        "--quiet",
+        "-c",
+        ROOT / "constraints.txt",
+        wheel,
+    ]
     subprocess.run(pip, check=True, capture_output=True)
     sample = ROOT / "data" / "imagenet" / "imagenet_ab.tar.gz"
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     run: list[str | Path] = [scripts / "abpipe", "ingest", sample]
     subprocess.run(run, cwd=elsewhere, check=True, capture_output=True)
-    ask: list[str | Path] = [scripts / "abpipe", "sql", "SELECT count(*) AS n FROM timeline", "--format", "csv"]
+    ask: list[str | Path] = [
+        scripts / "abpipe",
+        "sql",
+        "SELECT count(*) AS n FROM timeline",
+        "--format",
+        "csv",
+    ]
     asked = subprocess.run(ask, cwd=elsewhere, check=True, capture_output=True, text=True)
     assert int(asked.stdout.split()[1]) > 1000

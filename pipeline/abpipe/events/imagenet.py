@@ -5,7 +5,7 @@ alphabetical order) are read here, all files of a block at once. Any other file 
 `imagenet_strict`, which defines what a file means; tests and a fuzzer hold the two together.
 
 A file is accepted when (1) its lines, by the kind that three bytes of each promise, follow the
-order that `_FLOW` allows, (2) every line belongs to one segment below, and the counts of the
+order that `FLOW` allows, (2) every line belongs to one of `SEGMENTS`, and the counts of the
 segments explain all lines of the file, and (3) each line of a segment is its opening tag, a value
 and its closing tag to the last byte, the values being plain digits, plain decimals or plain ASCII.
 """
@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,11 +23,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from abpipe.events import imagenet_strict
+from abpipe.events.imagenet_layout import ALLOWED, CODES, SEGMENTS, line_codes
 from abpipe.events.lines import (
     Bools,
     Bytes,
     Ints,
-    Segment,
     decimals,
     either,
     integers,
@@ -38,88 +37,6 @@ from abpipe.events.lines import (
 from abpipe.events.rows import Batch, Extra, Rows, schema
 from abpipe.raw.block import XmlBlock
 
-#: The parts of a file. The last three are empty lists, spelled as an empty element.
-_SEGMENTS = {
-    "head": Segment(
-        "<annotation>",
-        "  <folder>%s</folder>",
-        "  <filename>%s</filename>",
-        "  <source>",
-        f"    <database>{imagenet_strict.DATABASE}</database>",
-        "  </source>",
-        "  <size>",
-        "    <width>%d</width>",
-        "    <height>%d</height>",
-        "    <depth>%d</depth>",
-        "  </size>",
-        "  <segmented>%d</segmented>",
-    ),
-    "object": Segment(
-        "  <object>",
-        "    <name>%s</name>",
-        "    <pose>%s</pose>",
-        "    <truncated>%d</truncated>",
-        "    <difficult>%d</difficult>",
-        "    <bndbox>",
-        "      <xmin>%d</xmin>",
-        "      <ymin>%d</ymin>",
-        "      <xmax>%d</xmax>",
-        "      <ymax>%d</ymax>",
-        "    </bndbox>",
-        "  </object>",
-    ),
-    "task": Segment(
-        "  <metadata>",
-        "    <assignment_id>%s</assignment_id>",
-        "    <estimateTime>%d</estimateTime>",
-        "    <hit_id>%s</hit_id>",
-        "    <hit_submit_time>%d</hit_submit_time>",
-        "    <hoveredCount>%d</hoveredCount>",
-    ),
-    "hoveredRecord": Segment(
-        "    <hoveredRecord>",
-        "      <action>%enter|leave</action>",
-        "      <time>%d</time>",
-        "    </hoveredRecord>",
-    ),
-    "place": Segment(
-        "    <imageHeight>%d</imageHeight>",
-        "    <imageID>%s</imageID>",
-        "    <imagePosition>",
-        "      <x>%d</x>",
-        "      <y>%d</y>",
-        "    </imagePosition>",
-        "    <imageWidth>%d</imageWidth>",
-        "    <image_idx>%d</image_idx>",
-        "    <imagenet_hit_id>%s</imagenet_hit_id>",
-    ),
-    "mouseTracking": Segment(
-        "    <mouseTracking>",
-        "      <time>%d</time>",
-        "      <x>%f</x>",
-        "      <y>%f</y>",
-        "    </mouseTracking>",
-    ),
-    "state": Segment(
-        "    <originalImageHeight>%d</originalImageHeight>",
-        "    <originalImageWidth>%d</originalImageWidth>",
-        "    <page_idx>%d</page_idx>",
-        "    <selected>%True|False</selected>",
-        "    <selectedCount>%d</selectedCount>",
-    ),
-    "selectedRecord": Segment(
-        "    <selectedRecord>",
-        "      <time>%d</time>",
-        "      <x>%f</x>",
-        "      <y>%f</y>",
-        "    </selectedRecord>",
-    ),
-    "worker": Segment("    <worker_id>%s</worker_id>", "  </metadata>"),
-    "tail": Segment("</annotation>"),
-    "no hoveredRecord": Segment("    <hoveredRecord/>"),
-    "no mouseTracking": Segment("    <mouseTracking/>"),
-    "no selectedRecord": Segment("    <selectedRecord/>"),
-}
 _LISTS = tuple(imagenet_strict.LISTS)
 _KINDS = pa.array(["enter", "leave", "move", "click"])
 #: The column `extra`, by which of the three lists are spelled as an empty element.
@@ -132,59 +49,6 @@ _SPELLED_EMPTY = pa.array(
 
 #: Reads values between two places: the values, and which are plain enough to be sure.
 Read: TypeAlias = Callable[[Bytes, Ints, Ints], tuple[Any, Bools]]
-
-#: Which line may follow which, by the first eight bytes; `|` stands between alternatives.
-_FLOW = """
-<annotat:  <folde:  <filen:  <sourc:    <dat:  </sour:  <size>:    <wid:    <hei:    <dep
-    <dep:  </size:  <segme
-  <segme|  </obje|  </meta:  <objec|  <metad|</annota
-  <objec:    <nam:    <pos:    <tru:    <dif:    <bnd:      <x:      <y:      <x
-      <y:    </bn:  </obje
-  <metad:    <ass:    <est:    <hit:    <hit:    <hov
-    <hit:    <hov
-    <hov:    <hov|    <ima|      <a
-      <a:      <t:    </ho:    <hov|    <ima
-    <ima:    <ima|      <x|    <mou|    <ori
-      <y:    </im|    </mo|    </se
-    </im:    <ima
-    <mou:      <t|    <ori
-      <t:      <x
-    </mo:    <mou|    <ori
-    <ori:    <ori|    <pag
-    <pag:    <sel
-    <sel:    <sel|      <t|    <wor
-    </se:    <sel|    <wor
-    <wor:  </meta
-</annota:<annotat
-"""
-
-
-def _codes(data: npt.NDArray[np.uint8], begin: Ints) -> npt.NDArray[np.uint8]:
-    """A number for each kind of line, from three of its bytes: it tells the kinds above apart.
-
-    Any other line may have such a number, too. It will differ when all its bytes are compared.
-    """
-    code = data[6:][begin] * np.uint8(14)
-    code += data[7:][begin]
-    code += data[begin]
-    return code
-
-
-def _compile(flow: str) -> tuple[dict[str, int], Bools]:
-    """The code of each kind of line, and which code may follow which."""
-    steps = [[c.split("|") for c in line.split(":")] for line in flow.strip("\n").split("\n")]
-    names = list(dict.fromkeys(name for step in steps for choice in step for name in choice))
-    data = np.frombuffer("".join(names).encode(), np.uint8)
-    codes = dict(zip(names, _codes(data, np.arange(0, len(data), 8)).tolist(), strict=True))
-    assert len({0, *codes.values()}) == len(names) + 1, "another factor is needed"
-    allowed = np.zeros((256, 256), bool)
-    for step in steps:
-        for before, after in pairwise(step):
-            allowed[np.ix_([codes[n] for n in before], [codes[n] for n in after])] = True
-    return codes, allowed.ravel()
-
-
-_CODES, _ALLOWED = _compile(_FLOW)
 
 
 def parse(block: XmlBlock) -> Batch:
@@ -242,7 +106,7 @@ class _Scan:
         self._check_flow()
         self._find_segments()
         self.places = {}
-        for name, segment in _SEGMENTS.items():
+        for name, segment in SEGMENTS.items():
             self.places[name] = segment.places(self.begin, self.newline, self.at[name])
             self._drop(name, segment.matches(self.text, self.places[name]))
         self._keep_good()
@@ -264,13 +128,13 @@ class _Scan:
         self.begin[self.first[self.full]] = starts[self.full]
 
     def _check_flow(self) -> None:
-        self.code = code = _codes(self.text.data, self.begin)
+        self.code = code = line_codes(self.text.data, self.begin)
         step = code[:-1].astype(np.int64) * 256
         step += code[1:]
-        self.good[self._file_of(np.flatnonzero(~_ALLOWED[step]) + 1)] = False
+        self.good[self._file_of(np.flatnonzero(~ALLOWED[step]) + 1)] = False
         first, last = self.first[self.full], self.last[self.full] - 1
-        whole = code[first] == _CODES["<annotat"]
-        whole &= code[last] == _CODES["</annota"]
+        whole = code[first] == CODES["<annotat"]
+        whole &= code[last] == CODES["</annota"]
         whole &= self.newline[last] == self.block.ends[self.full] - 1
         self.good[self.full] &= whole
         self.good[self.n_lines == 0] = False
@@ -290,17 +154,17 @@ class _Scan:
         }
         for name, inner in zip(_LISTS, ("      <a", "      <t", "      <t"), strict=True):
             lines = self._lines(f"    <{name[:3]}")
-            items = self.code[lines + 1] == _CODES[inner]
+            items = self.code[lines + 1] == CODES[inner]
             empty = self.text.data[self.newline[lines] - 2] == ord("/")
             self.at[name], self.at[f"no {name}"] = lines[items], lines[empty]
-        count = {name: self._count(self.at[name]) for name in _SEGMENTS}
-        explained = sum(count[name] * segment.n_lines for name, segment in _SEGMENTS.items())
+        count = {name: self._count(self.at[name]) for name in SEGMENTS}
+        explained = sum(count[name] * segment.n_lines for name, segment in SEGMENTS.items())
         self.good &= explained == self.n_lines
         for name in ("place", "state", "worker"):
             self.good &= count[name] == count["task"]
 
     def _lines(self, prefix: str) -> Ints:
-        return np.flatnonzero(self.code == _CODES[prefix])
+        return np.flatnonzero(self.code == CODES[prefix])
 
     def _count(self, at: Ints) -> Ints:
         """How many of these lines each file has."""
@@ -338,7 +202,7 @@ class _Scan:
         """All values of one kind: by segment, for each slot an array over the segments."""
         spans = {
             name: segment.values(self.places[name], kind)
-            for name, segment in _SEGMENTS.items()
+            for name, segment in SEGMENTS.items()
             if kind in segment.kinds
         }
         sides = zip(*spans.values(), strict=True)
