@@ -38,7 +38,7 @@ Xml = Callable[..., bytes]
 Members = list[tuple[str, bytes]]
 
 AS_IT_WAS = (
-    "The store is as it was. Fetch the file again, or keep what was readable: `--keep-partial`"
+    "Nothing of it was stored. Fetch the file again, or keep what was readable: `--keep-partial`"
 )
 TABLES = ("images", "annotations", "events", "objects", "rejects", "classes", "pictures")
 KEPT_OUT = {"classes": "", "events": "", "rejects": "EXCLUDE (source, member)", "pictures": ""}
@@ -201,10 +201,10 @@ EXPECTED = (
         ("a", [("README", b"")], f"a: the folder holds no XML file. {EXPECTED}"),
         ("a.tar", [("a.xml", b"<html/>"), ("b.xml", b"")],
          "a.tar: no record could be read (2 rejected; the first: a.xml, byte 0: "
-         "the file holds <html>, not <annotation>). The store is as it was"),
+         "the file holds <html>, not <annotation>). Nothing of it was stored"),
         ("a.xml", [("a.xml", b"<annotation>")],
          "a.xml: no record could be read (1 rejected; the first: a.xml, byte 12: "
-         "not well-formed XML: no element found, line 1). The store is as it was"),
+         "not well-formed XML: no element found, line 1). Nothing of it was stored"),
     ],
     ids=["empty", "html", "no xml", "nothing good", "one bad file"],
 )  # fmt: skip
@@ -336,7 +336,7 @@ def test_rejects_are_a_warning_until_there_are_more_than_allowed(
     assert run("ingest", source, "--max-rejects", 1) == (
         1, "",
         "error: a.tar: 2 rejects, 1 allowed by --max-rejects (the first: bad.xml, byte 0: "
-        "the file is empty). The store is as it was\n",
+        "the file is empty). Nothing of it was stored\n",
     )  # fmt: skip
     assert contents() == full
     code, out, err = run("ingest", source, "--max-rejects", 2)
@@ -654,7 +654,7 @@ def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 def storage(store: Path, why: str) -> str:
     return (
-        f"error: {store}: cannot write: {why}. The store is as it was. "
+        f"error: {store}: cannot write: {why}. Nothing of it was stored. "
         "Free space or allow writing, or choose another folder: `--store STORE`\n"
     )
 
@@ -734,7 +734,7 @@ def test_no_permission_to_write_is_an_error(
     (public / "store").chmod(0o755)
     assert (code, out) == (1, "")
     assert err.endswith(
-        "cannot write: Permission denied. The store is as it was. "
+        "cannot write: Permission denied. Nothing of it was stored. "
         "Free space or allow writing, or choose another folder: `--store STORE`\n"
     )
     assert hashes(public / "store") == before
@@ -821,7 +821,7 @@ def test_ctrl_c_leaves_the_store_as_it_was_and_nothing_behind(
             time.sleep(0.02)
         time.sleep(0.7)
         os.killpg(started.pid, signal.SIGINT)  # a terminal tells all processes
-        assert finished(started) == (130, "", "interrupted: the store is as it was\n")
+        assert finished(started) == (130, "", "interrupted: what was not finished was not stored\n")
         assert contents() == full
         assert {*Path("/dev/shm").iterdir()} <= shared
         with pytest.raises(ProcessLookupError):

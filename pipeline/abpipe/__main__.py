@@ -30,7 +30,7 @@ def main() -> None:
     except (KeyboardInterrupt, SystemExit) as end:
         if isinstance(end, SystemExit) and end.code != INTERRUPTED:  # typer's word for Ctrl-C
             raise
-        sys.stderr.write("interrupted: the store is as it was\n")
+        sys.stderr.write("interrupted: what was not finished was not stored\n")
         sys.stderr.flush()
         os._exit(INTERRUPTED)  # other threads might have more to say
 

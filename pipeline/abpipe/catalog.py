@@ -12,9 +12,7 @@ from abpipe import __version__
 from abpipe.contracts import contracts
 from abpipe.errors import AbpipeError, Storage
 from abpipe.manifest import Manifest
-from abpipe.store import TEMPORARY, Store, Transaction
-
-SQL, DATABASE = "catalog.sql", "catalog.duckdb"
+from abpipe.store import CATALOGS, Store, Transaction
 
 #: Where the store is, for whoever reads the catalog from elsewhere.
 VARIABLE = "abstore"
@@ -78,16 +76,13 @@ def _write(store: Store, manifest: Manifest) -> list[tuple[Path, Path]]:
         f"-- Tables and views of this store, written by abpipe {__version__}.\n"
         f"-- From another folder, first: SET VARIABLE {VARIABLE} = 'path of the store';\n\n"
     )
-    text = store.folder / SQL
-    temporary = text.with_name(SQL + TEMPORARY)
+    sql, catalog = CATALOGS
+    text, temporary = store.folder / sql, store.temporary(sql)
     temporary.write_text(head + statements(manifest, "."), "utf-8")
     written = [(temporary, text)]
 
     place = store.folder.resolve()
-    database = store.folder / DATABASE
-    temporary = database.with_name(DATABASE + TEMPORARY)
-    for leftover in (temporary, temporary.with_name(temporary.name + ".wal")):
-        leftover.unlink(missing_ok=True)
+    database, temporary = store.folder / catalog, store.temporary(catalog)
     try:
         with duckdb.connect(temporary) as connection:
             told = [str(place), manifest.digest]
@@ -100,7 +95,7 @@ def _write(store: Store, manifest: Manifest) -> list[tuple[Path, Path]]:
 
 def _renew(store: Store, manifest: Manifest) -> None:
     """Write the catalogs anew if the store has moved since, or a crash kept them old."""
-    database = store.folder / DATABASE
+    database = store.folder / CATALOGS[1]
     if database.exists():
         with duckdb.connect(database, read_only=True) as connection:
             (told,) = connection.execute("SELECT place, manifest FROM store").fetchall()

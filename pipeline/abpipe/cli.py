@@ -40,7 +40,7 @@ StoreDir = Annotated[
 ]
 Dataset = Annotated[str | None, typer.Option("--dataset", help="Name of the dataset")]
 Jobs = Annotated[
-    int | None, typer.Option("-j", "--jobs", min=1, help="Processes  [default: all cores]")
+    int | None, typer.Option("-j", "--jobs", min=1, help="Processes (default: all cores)")
 ]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show where an error came from")]

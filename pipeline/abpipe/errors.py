@@ -16,7 +16,7 @@ class BrokenSource(AbpipeError):
         self.source, self.why, self.offset, self.member = source, why, offset, member
         place = f"byte {offset:,}" + (f", in {member}" if member else "")
         super().__init__(
-            f"{source}: {why} (readable up to {place}). The store is as it was. "
+            f"{source}: {why} (readable up to {place}). Nothing of it was stored. "
             "Fetch the file again, or keep what was readable: `--keep-partial`"
         )
 
@@ -86,7 +86,7 @@ class NothingReadable(AbpipeError):
         self.source, self.rejected, self.example = source, rejected, example
         super().__init__(
             f"{source}: no record could be read ({rejected:,} rejected; the first: {example}). "
-            "The store is as it was"
+            "Nothing of it was stored"
         )
 
 
@@ -97,7 +97,7 @@ class TooManyRejects(AbpipeError):
         self.source, self.rejects, self.allowed, self.example = source, rejects, allowed, example
         super().__init__(
             f"{source}: {rejects:,} rejects, {allowed:,} allowed by --max-rejects "
-            f"(the first: {example}). The store is as it was"
+            f"(the first: {example}). Nothing of it was stored"
         )
 
 
@@ -129,7 +129,7 @@ class Storage(AbpipeError):
     def __init__(self, store: object, why: str) -> None:
         self.store, self.why = store, why
         super().__init__(
-            f"{store}: cannot write: {why}. The store is as it was. "
+            f"{store}: cannot write: {why}. Nothing of it was stored. "
             "Free space or allow writing, or choose another folder: `--store STORE`"
         )
 
@@ -187,3 +187,42 @@ class NoPillow(AbpipeError):
 
     def __init__(self) -> None:
         super().__init__("drawing pictures needs Pillow: `pip install 'abpipe[synth]'`")
+
+
+class NeedsFormat(AbpipeError):
+    """A file for what is only to be looked at."""
+
+    def __init__(self, output: str) -> None:
+        self.output = output
+        super().__init__(
+            f"a table shows the first rows only: choose a format for {output}, as in `--format csv`"
+        )
+
+
+class BadOutput(AbpipeError):
+    """An answer's file cannot be written."""
+
+    def __init__(self, output: str, why: str) -> None:
+        self.output, self.why = output, why
+        super().__init__(f"{output} cannot be written: {why}. Choose another place: `-o FILE`")
+
+
+class SameName(AbpipeError):
+    """Two sources of one call would have the same name in a dataset."""
+
+    def __init__(self, name: str, dataset: str) -> None:
+        self.name, self.dataset = name, dataset
+        super().__init__(
+            f"two sources are called {name}, and {dataset} can hold one of that name. "
+            "Rename one of the files or folders, or ingest it with another `--dataset`"
+        )
+
+
+class SeveralDatasets(AbpipeError):
+    """A source's name stands in more than one dataset."""
+
+    def __init__(self, name: str, datasets: Iterable[str]) -> None:
+        self.name, self.datasets = name, tuple(datasets)
+        super().__init__(
+            f"{name} is in several datasets: {', '.join(self.datasets)}. Name one: `--dataset NAME`"
+        )

@@ -153,6 +153,16 @@ class Manifest:
             files=_in_order((*kept, *files)),
         )
 
+    def short(self, gone: SourceEntry) -> tuple[str, ...]:
+        """The sources that may have left out records because one that is gone had them."""
+        return tuple(
+            entry.name
+            for entry in self.sources
+            if entry.dataset == gone.dataset
+            and entry.source_no != gone.source_no
+            and entry.ledger.records["duplicates"]
+        )
+
     def with_files(self, files: Iterable[File]) -> Manifest:
         """This manifest with files added."""
         return replace(self, files=_in_order((*self.files, *files)))

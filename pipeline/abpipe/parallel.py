@@ -100,7 +100,7 @@ class Workers:
             for task in waiting:
                 if isinstance(task.result, Future) and not task.result.cancel():
                     task.result.exception()
-                self._give_back(task.buffer)
+            self._free = deque(self._slots)
 
     def _rest(self, waiting: deque[_Task]) -> Iterator[Batch]:
         while waiting:

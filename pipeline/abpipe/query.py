@@ -12,12 +12,10 @@ from typing import Literal
 import duckdb
 
 from abpipe.catalog import connect
-from abpipe.errors import BadQuery, NeedsFile
+from abpipe.errors import BadOutput, BadQuery, NeedsFile, NeedsFormat
 
 Format = Literal["table", "csv", "json", "parquet"]
 ROWS_SHOWN = 40
-
-_COPY = {"csv": "FORMAT csv, HEADER", "json": "FORMAT json, ARRAY", "parquet": "FORMAT parquet"}
 
 
 def answer(
@@ -25,10 +23,13 @@ def answer(
 ) -> None:
     """Run SQL statements and write what the last one answers, to standard output or a file.
 
-    Raises BadQuery for what DuckDB refuses, NeedsFile for Parquet without a file.
+    Raises BadQuery for what DuckDB refuses, NeedsFile for Parquet without a file, NeedsFormat for a
+    table in one (it shows some rows only), BadOutput if the file cannot be written.
     """
     if form == "parquet" and output is None:
         raise NeedsFile(form)
+    if form == "table" and output is not None:
+        raise NeedsFormat(str(output))
     with connect(store) as connection:
         _answer(connection, query, form, output)
 
@@ -37,6 +38,7 @@ def converse(store: Path | str = "abstore") -> None:
     """Answer queries from a terminal until its end; each ends with a semicolon."""
     import readline  # noqa: F401 (gives the prompt its history)
 
+    sys.stderr.write("SQL, ended by a semicolon; `quit` or Ctrl-D leaves. Try: SHOW TABLES;\n")
     with connect(store) as connection:
         for query in _typed():
             try:
@@ -53,6 +55,8 @@ def _typed() -> Iterator[str]:
         except EOFError:
             sys.stdout.write("\n")
             return
+        if query.strip().rstrip(";").lower() in ("quit", "exit", ".quit", ".exit"):
+            return
         if query.rstrip().endswith(";"):
             yield query
             query = ""
@@ -66,26 +70,21 @@ def _answer(
     try:
         *before, last = connection.extract_statements(query) or [None]
         for statement in before:
-            connection.execute(statement)
+            connection.execute(statement).fetchall()
         if last is None:
             raise BadQuery("there is no SQL in it")
         relation = connection.sql(last.query)
         if relation is None:
             return
         if form == "table":
-            _show(relation, output)
+            width = shutil.get_terminal_size((120, 40)).columns
+            relation.show(max_rows=ROWS_SHOWN, max_width=width)
         else:
             _copy(connection, relation, form, output)
     except duckdb.Error as err:
         raise BadQuery(str(err)) from None
-
-
-def _show(relation: duckdb.DuckDBPyRelation, output: Path | None) -> None:
-    width = shutil.get_terminal_size((120, 40)).columns
-    if output is None:
-        relation.show(max_rows=ROWS_SHOWN, max_width=width)
-    else:
-        output.write_text(f"{relation}\n", "utf-8")
+    except OSError as err:
+        raise BadOutput(str(output), err.strerror or str(err)) from None
 
 
 def _copy(
@@ -95,10 +94,15 @@ def _copy(
     output: Path | None,
 ) -> None:
     """Write to a temporary file first: an interrupted query leaves no half answer."""
-    relation.create_view("answer", replace=True)
     with tempfile.TemporaryDirectory(dir=output.parent if output else None) as folder:
         path = Path(folder) / "answer"
-        connection.execute(f"COPY (SELECT * FROM answer) TO ? ({_COPY[form]})", [str(path)])
+        if form == "csv":
+            relation.write_csv(str(path), header=True)
+        elif form == "parquet":
+            relation.write_parquet(str(path), compression="zstd")
+        else:
+            relation.create_view("answer", replace=True)
+            connection.execute("COPY answer TO ? (FORMAT json, ARRAY)", [str(path)])
         if output:
             path.replace(output)
         else:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from abpipe.catalog import commit
-from abpipe.errors import NotFound
+from abpipe.errors import NotFound, SeveralDatasets
 from abpipe.manifest import File, Manifest, SourceEntry
 from abpipe.store import Store, Transaction, read_groups
 
@@ -65,17 +65,14 @@ def _forget_source(transaction: Transaction, name: str, dataset: str | None) -> 
     if not gone:
         names = ", ".join(sorted({s.name for s in manifest.sources}))
         raise NotFound("source", name, f"It holds: {names}")
+    if len({entry.dataset for entry in gone}) > 1:
+        raise SeveralDatasets(name, [entry.dataset for entry in gone])
     for entry in gone:
         manifest = manifest.without_source(entry.source_no)
     commit(transaction, manifest)
     records = sum(entry.ledger.records["rows"] for entry in gone)
     rejects = sum(sum(entry.ledger.rejects.values()) for entry in gone)
-    datasets = {entry.dataset for entry in gone}
-    short = tuple(
-        entry.name
-        for entry in manifest.sources
-        if entry.dataset in datasets and entry.ledger.records["duplicates"]
-    )
+    short = manifest.short(gone[0])
     return Forgotten(records, rejects, [entry.name for entry in gone], short=short)
 
 

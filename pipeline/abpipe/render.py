@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -36,6 +37,8 @@ def ledgers(results: Iterable[Ingested]) -> None:
     for result in results:
         if not result.is_new:
             say(f"{result.source.name} is in the store already: nothing changed")
+        for name in result.short:
+            say(f"{name} left out duplicates of what it replaced: ingest it again with --replace")
     _ledgers([result.source for result in results])
 
 
@@ -77,13 +80,18 @@ def _ledgers(sources: Sequence[SourceEntry]) -> None:
 
 def summary(found: Summary) -> None:
     """What is in a store."""
+    if not found.sources:
+        say("the store is empty")
+        return
+    titles = _table("dataset", "what it is", left=2)
     for name, about in found.datasets.items():
-        say(f"{name}: {about.get('title', about['tool'] + ' records')}")
+        titles.add_row(name, about.get("title", f"records of the {about['tool']} tool"))
+    _show(titles)
     _ledgers(found.sources)
     table = _table("table", *found.rows, "size", left=1)
     for name, size in found.bytes.items():
         numbers = (f"{rows[name]:,}" for rows in found.rows.values())
-        table.add_row(name, *numbers, f"{size / 1e6:,.1f} MB")
+        table.add_row(name, *numbers, _size(size))
     _show(table)
     coverage = _table("coverage", *found.coverage, left=1)
     kinds = dict.fromkeys(kind for counts in found.coverage.values() for kind in counts)
@@ -115,6 +123,10 @@ def forgotten(done: Forgotten) -> None:
         say(f"{name} left out duplicates of it: `abpipe ingest --replace` brings them back")
 
 
+def _size(n: int) -> str:
+    return f"{n / 1e6:,.1f} MB" if n >= 1e6 else f"{n / 1e3:,.1f} kB"
+
+
 def _table(*columns: str, left: int) -> Table:
     """A plain table; all but the first columns are numbers."""
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -126,5 +138,5 @@ def _table(*columns: str, left: int) -> Table:
 def _show(table: Table) -> None:
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
-        console.width = 160
+        console.width = int(os.environ.get("COLUMNS", 160))
     console.print(table)

@@ -29,6 +29,8 @@ from abpipe.errors import NoStore, Storage
 from abpipe.manifest import File, Manifest
 
 TEMPORARY = ".tmp"
+MANIFEST = "manifest.json"
+CATALOGS = ("catalog.sql", "catalog.duckdb")
 SPILL = ".spill"  # where DuckDB puts what does not fit its memory
 ROW_GROUP_BYTES = 16 << 20  # of Arrow memory; about a megabyte on disk
 
@@ -55,7 +57,7 @@ class Store:
     @property
     def manifest_path(self) -> Path:
         """The file whose replacement is a commit."""
-        return self.folder / "manifest.json"
+        return self.folder / MANIFEST
 
     def manifest(self) -> Manifest:
         """What the store holds. Raises NoStore if the folder holds none."""
@@ -67,6 +69,10 @@ class Store:
         """Where a file of the manifest is."""
         return self.folder / file.path
 
+    def temporary(self, name: str) -> Path:
+        """A name of its own for a file that will replace another."""
+        return self.folder / f"{name}.{secrets.token_hex(4)}{TEMPORARY}"
+
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """The store for writing: one writer at a time, nothing visible before its commit.
@@ -75,8 +81,7 @@ class Store:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with (self.folder / ".lock").open("a+b") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with self._lock():
                 transaction = Transaction(self, Manifest.read(self.manifest_path))
                 transaction.sweep()
                 try:
@@ -88,6 +93,18 @@ class Store:
             if err.errno in _STORAGE:
                 raise Storage(self.folder, os.strerror(err.errno)) from err
             raise
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        """Wait until no other process writes."""
+        path = self.folder / ".lock"
+        while True:
+            with path.open("a+b") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                with suppress(FileNotFoundError):  # its holder may have removed it meanwhile
+                    if path.stat().st_ino == os.fstat(lock.fileno()).st_ino:
+                        yield
+                        return
 
     def _leave_no_ruin(self) -> None:
         """Remove the folder again if no store came of it."""
@@ -129,7 +146,7 @@ class Transaction:
 
     def commit(self, manifest: Manifest) -> None:
         """Make the store hold exactly what the manifest names."""
-        temporary = self.store.manifest_path.with_suffix(TEMPORARY)
+        temporary = self.store.temporary(MANIFEST)
         _write(temporary, manifest.json())
         temporary.replace(self.store.manifest_path)
         _sync_folder(self.store.folder)
@@ -156,8 +173,9 @@ class Transaction:
 
     def sweep(self) -> None:
         """Remove what no manifest names: left by a crash, replaced, or forgotten."""
-        for leftover in self.store.folder.glob(f"*{TEMPORARY}*"):
-            leftover.unlink()
+        for leftover in (MANIFEST, *CATALOGS):  # by name: the folder may hold files of the user's
+            for path in self.store.folder.glob(f"{leftover}.*{TEMPORARY}*"):
+                path.unlink()
         shutil.rmtree(self.store.folder / SPILL, ignore_errors=True)
         named = {self.store.path(file) for file in self.manifest.files}
         for table in contracts():

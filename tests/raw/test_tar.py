@@ -288,7 +288,7 @@ def test_the_error_says_how_far_the_archive_was_readable(tar: Tar) -> None:
     data[data.index(b"c.xml")] = ord("d")
     assert str(Walk(bytes(data)).error) == (
         "a.tar: a tar header is damaged: its checksum is wrong (readable up to byte 2,048, "
-        "in b.xml). The store is as it was. "
+        "in b.xml). Nothing of it was stored. "
         "Fetch the file again, or keep what was readable: `--keep-partial`"
     )
 

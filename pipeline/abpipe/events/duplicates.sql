@@ -49,4 +49,4 @@ SELECT
     annotation_id, is_duplicate,
     count(*) FILTER (NOT is_duplicate) OVER (PARTITION BY key) > 1 AS is_conflict
 FROM told
-WHERE is_new
+QUALIFY is_new

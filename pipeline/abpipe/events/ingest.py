@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from abpipe.errors import BadName
+from abpipe.errors import BadName, SameName
 from abpipe.parallel import Workers
 
 if TYPE_CHECKING:
@@ -26,11 +26,15 @@ SMALL = 4 << 20
 
 @dataclass(frozen=True)
 class Ingested:
-    """What one source brought: its entry in the manifest, and the rows of each table."""
+    """What one source brought: its entry in the manifest, and the rows of each table.
+
+    `short` are the sources that left out records which the content now replaced had.
+    """
 
     source: SourceEntry
     rows: dict[str, int]
     is_new: bool
+    short: tuple[str, ...] = ()
 
 
 def ingest(
@@ -64,6 +68,11 @@ def ingest(
         from abpipe.store import Store
 
         found = [source for pattern in sources for source in find(str(pattern))]
+        places: dict[tuple[str, str], Path] = {}
+        for source in found:
+            named = source.name, dataset or source.dataset
+            if places.setdefault(named, source.path.resolve()) != source.path.resolve():
+                raise SameName(*named)
         todo = [
             Job(source, dataset or source.dataset, options, keep_partial, max_rejects)
             for source in found
@@ -73,6 +82,9 @@ def ingest(
 
 def _jobs(sources: Iterable[str | Path]) -> int | None:
     """One process for small files, all cores (None) for anything else."""
-    paths = [Path(source) for source in sources]
-    small = all(path.is_file() for path in paths)
-    return 1 if small and sum(path.stat().st_size for path in paths) < SMALL else None
+    try:
+        paths = [Path(source) for source in sources]
+        small = all(path.is_file() for path in paths)
+        return 1 if small and sum(path.stat().st_size for path in paths) < SMALL else None
+    except OSError:  # whoever opens it will say what is wrong
+        return 1

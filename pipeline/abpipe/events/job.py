@@ -79,7 +79,8 @@ class Job:
             )
             files = [*merged.files.values(), *self._classes(transaction)]
             commit(transaction, transaction.manifest.with_source(entry, files))
-            return Ingested(entry, _rows(transaction, source_no), is_new=True)
+            short = transaction.manifest.short(old) if old else ()
+            return Ingested(entry, _rows(transaction, source_no), is_new=True, short=short)
 
     def _same_name(self, transaction: Transaction) -> SourceEntry | None:
         """The source that the store has by this name."""

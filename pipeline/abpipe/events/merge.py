@@ -49,7 +49,7 @@ def merge(transaction: Transaction, new: dict[str, TableWriter], source_no: int)
                 writer = _without(transaction, new[table], duplicates)
                 files[table] = writer.finish()
                 _view(con, f"new_{table}", [str(writer.temporary)])
-        if _has_repeats(con):
+        if len(duplicates) or _has_repeats(con):
             con.execute(
                 "CREATE TEMP TABLE new_counts AS "
                 "SELECT image_id, count(*) AS n FROM new_annotations GROUP BY image_id"

@@ -145,5 +145,5 @@ def _form(path: Path, name: str) -> Form:
         raise UnknownSource(name, page)
     if text.startswith(b"<"):
         return "xml"
-    shown = head[:16].decode("ascii", "backslashreplace")
+    shown = repr(head[:16])[2:-1]
     raise UnknownSource(name, f"it is no tar, zip, XML or JSON file; it begins with {shown}")
