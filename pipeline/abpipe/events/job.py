@@ -65,7 +65,7 @@ class Job:
             counts, new, broken = self._write(transaction, workers, source_no, on_read)
             merged = merge(transaction, new, source_no)
             ledger = Ledger.of(counts, merged.duplicates, merged.conflicts)
-            self._judge(ledger, new)
+            self._judge(new)
             entry = SourceEntry(
                 source_no,
                 self.source.name,
@@ -101,15 +101,15 @@ class Job:
         on_read: OnRead,
     ) -> tuple[Counter[str], dict[str, TableWriter], str | None]:
         """Read the source to its end; its rows go to new files."""
-        new = {table: transaction.writer(table, self.dataset, source_no) for table in TABLES}
+        new = {name: transaction.writer(name, self.dataset, source_no) for name in TABLES}
         stamp = _Stamp(self.source.name, source_no * IDS_PER_SOURCE)
         counts: Counter[str] = Counter()
         broken = None
         try:
             for batch in workers.map(parse, partial(self._blocks, on_read=on_read)):
                 counts += batch.counts
-                for table, rows in stamp(batch).items():
-                    new[table].write(rows)
+                for name, rows in stamp(batch).items():
+                    new[name].write(rows)
         except BrokenSource as err:
             if not self.keep_partial:
                 raise
@@ -127,7 +127,7 @@ class Job:
             if left == 0:
                 return
 
-    def _judge(self, ledger: Ledger, new: dict[str, TableWriter]) -> None:
+    def _judge(self, new: dict[str, TableWriter]) -> None:
         """Raise if there is nothing good in the source, or too much bad."""
         rejects = new["rejects"].rows
         if new["images"].rows and (self.max_rejects is None or rejects <= self.max_rejects):
