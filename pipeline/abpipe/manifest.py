@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from abpipe import __version__
+from abpipe.contents import CONTENTS
 from abpipe.contracts import dataset as known_dataset
 from abpipe.errors import BrokenStore, WrongFormat
 
@@ -81,7 +82,8 @@ class SourceEntry:
     source_no: int
     name: str
     dataset: str
-    form: str
+    container: str
+    content: str
     size: int
     sha256: str
     options: dict[str, Any]
@@ -142,7 +144,7 @@ class Manifest:
         """This manifest with a source added, or put in the place of the one with its number."""
         sources = [s for s in self.sources if s.source_no != entry.source_no]
         kept = [f for f in self.files if f.source_no != entry.source_no]
-        dataset = known_dataset(entry.dataset, "coco" if entry.form == "json" else "imagenet")
+        dataset = known_dataset(entry.dataset, CONTENTS[entry.content].tool)
         about = {k: v for k, v in asdict(dataset).items() if v is not None}
         return replace(
             self,

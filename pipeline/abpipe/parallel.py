@@ -22,8 +22,8 @@ from abpipe.parcel import Parcel
 from abpipe.raw.buffer import BLOCK_BYTES, Buffer
 
 if TYPE_CHECKING:
-    from abpipe.events.rows import Batch
     from abpipe.raw.block import Block, Blocks, Take
+    from abpipe.rows import Batch
 
 
 #: Blocks that may wait for each other process, so that none is idle while this one writes.

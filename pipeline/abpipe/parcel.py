@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from abpipe.raw.buffer import Buffer
 
 if TYPE_CHECKING:
-    from abpipe.events.rows import Batch
+    from abpipe.rows import Batch
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Parcel:
         """The batch, in memory of its own."""
         import pyarrow as pa
 
-        from abpipe.events.rows import Batch
+        from abpipe.rows import Batch
 
         tables = {
             name: pa.ipc.open_stream(bytes(buffer.view[begin:end])).read_all()

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from abpipe.contents import TABLES
 from abpipe.events import coco
 from abpipe.events.coco_strict import FIELDS
-from abpipe.events.rows import TABLES, Batch, schema
 from abpipe.raw.block import JsonBlock
 from abpipe.raw.buffer import PADDING, Buffer
+from abpipe.rows import Batch, schema
 
 from .rebuild_coco import rebuild
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from abpipe.events import imagenet
 from abpipe.events.imagenet_strict import parse_file
-from abpipe.events.rows import Batch, Rows, schema
 from abpipe.raw.block import XmlBlock
 from abpipe.raw.buffer import PADDING, Buffer
+from abpipe.rows import Batch, Rows, schema
 
 Xml = Callable[..., bytes]
 

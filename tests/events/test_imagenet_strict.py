@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from abpipe.events.imagenet_strict import integer, number, parse_file, truth
-from abpipe.events.rows import BadRecord, Rows
+from abpipe.rows import BadRecord, Rows
 
 Xml = Callable[..., bytes]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from abpipe.events.imagenet_strict import integer, number
 from abpipe.events.lines import Bytes, Ints, decimals, either, integers, ranges, strings
-from abpipe.events.rows import BadRecord
+from abpipe.rows import BadRecord
 
 Read = Callable[[Bytes, Ints, Ints], tuple[Any, Any]]
 

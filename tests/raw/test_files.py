@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from abpipe.errors import BrokenSource
-from abpipe.events.rows import Batch
 from abpipe.raw.block import Blocks, XmlBlock
 from abpipe.raw.buffer import Buffer
 from abpipe.raw.files import file_blocks, folder_blocks, walk, zip_blocks
 from abpipe.raw.members import junk
+from abpipe.rows import Batch
 
 Pack = Callable[..., Path]
 FILES = [("a/1.xml", b"<a/>" * 50), ("a/._1.xml", b"junk"), ("README", b""), ("b.xml", b"<b/>")]

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from abpipe.errors import BrokenSource
 from abpipe.events import coco
-from abpipe.events.rows import RAW_LIMIT, Batch
 from abpipe.raw import json_records
 from abpipe.raw.block import JsonBlock, XmlBlock
 from abpipe.raw.buffer import Buffer
 from abpipe.raw.streams import open_plain
+from abpipe.rows import RAW_LIMIT, Batch
 
 Record: TypeAlias = dict[str, Any]
 #: Ids of the records, rejects as (offset, code, raw), and counts.
@@ -37,7 +37,7 @@ def record(image_id: int, moves: int = 2) -> Record:
 def batches(stream: Any, size: int) -> Iterator[Batch]:
     """Rows of each block; the blocks must follow one another."""
     at = 0
-    for block in json_records.blocks(stream, "coco.json", lambda: Buffer.private(size)):
+    for block in json_records.framed(stream, "coco.json", lambda: Buffer.private(size)):
         assert not isinstance(block, XmlBlock)
         if isinstance(block, JsonBlock):
             assert block.offset >= at
@@ -107,13 +107,13 @@ def test_every_form_is_read(form: str, size: int) -> None:
 @pytest.mark.parametrize("data", [b"[]", b"[ ]\n", b" [\n]", b"", b" \n", b"\xef\xbb\xbf[]"])
 def test_an_empty_source_has_no_blocks(data: bytes) -> None:
     assert (
-        list(json_records.blocks(io.BytesIO(data), "coco.json", lambda: Buffer.private(64))) == []
+        list(json_records.framed(io.BytesIO(data), "coco.json", lambda: Buffer.private(64))) == []
     )
 
 
 def test_the_blocks_hold_many_records_each() -> None:
     data = json.dumps([record(n) for n in range(500)]).encode()
-    found = list(json_records.blocks(io.BytesIO(data), "coco.json", lambda: Buffer.private(4096)))
+    found = list(json_records.framed(io.BytesIO(data), "coco.json", lambda: Buffer.private(4096)))
     assert len(found) <= len(data) // 3500
 
 
@@ -126,7 +126,7 @@ def test_no_block_holds_on_to_shared_memory() -> None:
         return buffers[-1]
 
     with pytest.raises(BrokenSource) as err:
-        list(json_records.blocks(io.BytesIO(data[:-1]), "coco.json", take))
+        list(json_records.framed(io.BytesIO(data[:-1]), "coco.json", take))
     for buffer in buffers:
         buffer.release()
     assert err.value.source == "coco.json"
@@ -247,7 +247,7 @@ def test_memory_does_not_grow_with_the_source() -> None:
 
     tracemalloc.start()
     try:
-        (only,) = json_records.blocks(Endless(), "coco.json", lambda: Buffer.private(1 << 20))
+        (only,) = json_records.framed(Endless(), "coco.json", lambda: Buffer.private(1 << 20))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

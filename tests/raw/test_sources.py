@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from abpipe.contents import CONTENTS
 from abpipe.errors import BrokenSource, MissingSource, UnknownSource
-from abpipe.raw.sources import Source, find
+from abpipe.raw.sources import Container, Source, find
 
 Pack = Callable[..., Path]
 ONE = [("a.xml", b"<annotation/>")]
@@ -24,20 +25,22 @@ def refusal(path: Path, content: bytes) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "form"),
+    ("name", "container"),
     [
         ("a.tar", "tar"),
         ("a.tar.gz", "tar"),
         ("a.tar.zst", "tar"),
         ("a.zip", "zip"),
-        ("a.xml", "xml"),
+        ("a.xml", "file"),
         ("folder", "folder"),
     ],
 )
-def test_the_form_is_told_from_the_content_not_the_name(pack: Pack, name: str, form: str) -> None:
+def test_the_container_is_told_from_the_bytes_not_the_name(
+    pack: Pack, name: str, container: Container
+) -> None:
     path = pack(name, ONE)
     other = path.rename(path.with_name("other.bin"))
-    assert find(str(other)) == [Source(other, "other.bin", form)]  # type: ignore[arg-type]
+    assert find(str(other)) == [Source(other, "other.bin", container, CONTENTS["imagenet-ab"])]
 
 
 @pytest.mark.parametrize("text", [b"[]", b'\xef\xbb\xbf [{"image_id": 1}]', b'{"page": {}}\n'])
@@ -45,7 +48,7 @@ def test_json_is_told_by_its_first_bracket(tmp_path: Path, text: bytes) -> None:
     for name, content in {"a.json": text, "a.json.gz": gzip.compress(text)}.items():
         (tmp_path / name).write_bytes(content)
         (source,) = find(str(tmp_path / name))
-        assert (source.form, source.tool, source.dataset) == ("json", "coco", "coco-ab")
+        assert (source.container, source.content) == ("file", CONTENTS["coco-ab"])
 
 
 def test_a_tar_that_ends_with_a_zip_is_a_tar(pack: Pack) -> None:
@@ -54,7 +57,7 @@ def test_a_tar_that_ends_with_a_zip_is_a_tar(pack: Pack) -> None:
         archive.writestr("b.xml", "<annotation/>")
     path = pack("a.tar", [*ONE, ("b.zip", memory.getvalue())])
     assert zipfile.is_zipfile(path)
-    assert find(str(path))[0].form == "tar"
+    assert find(str(path))[0].container == "tar"
 
 
 def test_a_zip_without_its_end_is_a_broken_zip(pack: Pack) -> None:

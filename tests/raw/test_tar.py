@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from abpipe.errors import BrokenSource
-from abpipe.events.rows import Batch
 from abpipe.raw.block import XmlBlock
 from abpipe.raw.buffer import Buffer
 from abpipe.raw.streams import Plain
 from abpipe.raw.tar import TarReader, looks_like_tar
+from abpipe.rows import Batch
 
 FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
 SMALL = 1024

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from abpipe.events.rows import BadRecord
 from abpipe.raw.xml_tree import MAX_DEPTH, tree
+from abpipe.rows import BadRecord
 
 
 def refusal(data: bytes) -> tuple[str, str, int]:

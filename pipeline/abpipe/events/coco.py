@@ -25,9 +25,9 @@ import pyarrow as pa
 from abpipe.events import coco_strict, coco_tracks
 from abpipe.events.coco_strict import FIELDS, KINDS, LISTS, SCALARS
 from abpipe.events.coco_tracks import EXACT, Layout
-from abpipe.events.rows import Batch, Extra, Rows, schema
 from abpipe.raw.block import JsonBlock
 from abpipe.raw.json_records import BLANK, starts
+from abpipe.rows import Batch, Extra, Rows, schema
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 Object: TypeAlias = dict[str, Any]

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from abpipe.events.rows import INT64, BadRecord, Extra, Rows
-from abpipe.raw.json_records import BLANK, Lost, add_reject
+from abpipe.raw.json_records import BLANK
+from abpipe.rows import INT64, BadRecord, Extra, Rows
 
 Object: TypeAlias = dict[str, Any]
 
@@ -38,7 +38,7 @@ def parse(piece: bytes, offset: int, member: str | None, rows: Rows) -> list[Rec
     def reject(code: str, message: str, begin: int, end: int) -> None:
         raw = text[begin:end].encode("utf-8", "surrogateescape").rstrip(BLANK + b",")
         place = offset + len(text[:begin].encode("utf-8", "surrogateescape"))
-        add_reject(rows, code, message, place, Lost(raw), member)
+        rows.reject_record(code, message, member, place, raw)
 
     for begin, end, found in _values(text):
         if isinstance(found, BadRecord):

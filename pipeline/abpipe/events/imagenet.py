@@ -34,8 +34,8 @@ from abpipe.events.lines import (
     ranges,
     strings,
 )
-from abpipe.events.rows import Batch, Extra, Rows, schema
 from abpipe.raw.block import XmlBlock
+from abpipe.rows import Batch, Extra, Rows, schema
 
 _LISTS = tuple(imagenet_strict.LISTS)
 _KINDS = pa.array(["enter", "leave", "move", "click"])

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from abpipe.events.rows import INT64, BadRecord, Extra, Rows
 from abpipe.raw.xml_tree import Element, append, tree
+from abpipe.rows import INT64, BadRecord, Extra, Rows
 
 DATABASE = "ILSVRC_2012"  # the only value seen: any other is kept in `extra`
 

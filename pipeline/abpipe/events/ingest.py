@@ -70,11 +70,11 @@ def ingest(
         found = [source for pattern in sources for source in find(str(pattern))]
         places: dict[tuple[str, str], Path] = {}
         for source in found:
-            named = source.name, dataset or source.dataset
+            named = source.name, dataset or source.content.dataset
             if places.setdefault(named, source.path.resolve()) != source.path.resolve():
                 raise SameName(*named)
         todo = [
-            Job(source, dataset or source.dataset, options, keep_partial, max_rejects)
+            Job(source, dataset or source.content.dataset, options, keep_partial, max_rejects)
             for source in found
         ]
         return [job.run(Store(store), workers, replace, progress) for job in todo]

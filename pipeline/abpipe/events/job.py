@@ -26,13 +26,13 @@ from abpipe.errors import (
 from abpipe.events.ingest import Ingested, Progress
 from abpipe.events.merge import merge
 from abpipe.events.parse import parse
-from abpipe.events.rows import TABLES, Batch, table
 from abpipe.manifest import File, Ledger, SourceEntry
 from abpipe.parallel import Workers
 from abpipe.raw.block import Block, Blocks, Take, XmlBlock
 from abpipe.raw.json_records import starts
 from abpipe.raw.sources import Source
 from abpipe.raw.streams import OnRead
+from abpipe.rows import Batch, table
 from abpipe.store import Store, TableWriter, Transaction
 
 IDS_PER_SOURCE = 1 << 32
@@ -70,7 +70,8 @@ class Job:
                 source_no,
                 self.source.name,
                 self.dataset,
-                self.source.form,
+                self.source.container,
+                self.source.content.name,
                 size,
                 sha256,
                 self.options,
@@ -82,11 +83,15 @@ class Job:
             short = transaction.manifest.short(old) if old else ()
             return Ingested(entry, _rows(transaction, source_no), is_new=True, short=short)
 
+    @property
+    def _tool(self) -> str:
+        return self.source.content.tool
+
     def _same_name(self, transaction: Transaction) -> SourceEntry | None:
         """The source that the store has by this name."""
         about = transaction.manifest.datasets.get(self.dataset)
-        tool = about["tool"] if about else known_dataset(self.dataset, self.source.tool).tool
-        if tool != self.source.tool:
+        tool = about["tool"] if about else known_dataset(self.dataset, self._tool).tool
+        if tool != self._tool:
             raise WrongTool(self.dataset, tool, self.source.name)
         for entry in transaction.manifest.sources:
             if (entry.name, entry.dataset) == (self.source.name, self.dataset):
@@ -101,12 +106,14 @@ class Job:
         on_read: OnRead,
     ) -> tuple[Counter[str], dict[str, TableWriter], str | None]:
         """Read the source to its end; its rows go to new files."""
-        new = {name: transaction.writer(name, self.dataset, source_no) for name in TABLES}
+        content = self.source.content
+        new = {name: transaction.writer(name, self.dataset, source_no) for name in content.tables}
         stamp = _Stamp(self.source.name, source_no * IDS_PER_SOURCE)
         counts: Counter[str] = Counter()
         broken = None
         try:
-            for batch in workers.map(parse, partial(self._blocks, on_read=on_read)):
+            blocks = partial(self._blocks, on_read=on_read)
+            for batch in workers.map(partial(parse, content), blocks):
                 counts += batch.counts
                 for name, rows in stamp(batch).items():
                     new[name].write(rows)
@@ -114,8 +121,6 @@ class Job:
             if not self.keep_partial:
                 raise
             broken = err.why
-        if self.source.form == "json":
-            counts["members.ok"] += 1
         return counts, new, broken
 
     def _blocks(self, take: Take, on_read: OnRead) -> Blocks:
@@ -129,15 +134,15 @@ class Job:
 
     def _judge(self, new: dict[str, TableWriter]) -> None:
         """Raise if there is nothing good in the source, or too much bad."""
-        rejects = new["rejects"].rows
-        if new["images"].rows and (self.max_rejects is None or rejects <= self.max_rejects):
+        rejects, readable = new["rejects"].rows, new[self.source.content.proof].rows
+        if readable and (self.max_rejects is None or rejects <= self.max_rejects):
             return
         example = "it holds none"
         if rejects:
             (first,) = new["rejects"].staged().slice(0, 1).to_pylist()
             place = f"{first['member']}, " if first["member"] else ""
             example = f"{place}byte {first['offset']:,}: {first['message']}"
-        if not new["images"].rows:
+        if not readable:
             raise NothingReadable(self.source.name, rejects, example)
         raise TooManyRejects(self.source.name, rejects, self.max_rejects or 0, example)
 
@@ -145,7 +150,7 @@ class Job:
         """The dataset's classes, if it has none yet."""
         if not transaction.manifest.files_of("classes", self.dataset):
             writer = transaction.writer("classes", self.dataset, None)
-            writer.write(table("classes", list(classes(self.source.tool))))
+            writer.write(table("classes", list(classes(self._tool))))
             yield writer.finish()
 
 

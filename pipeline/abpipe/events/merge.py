@@ -39,9 +39,11 @@ class Merged:
 
 def merge(transaction: Transaction, new: dict[str, TableWriter], source_no: int) -> Merged:
     """Drop the records of a new source that the dataset has already, and join repeated pictures."""
-    dataset = new["annotations"].dataset
     with ThreadPoolExecutor() as pool:  # the last rows are encoded and synced side by side
         files = dict(zip(new, pool.map(TableWriter.finish, new.values()), strict=True))
+    if "annotations" not in new:
+        return Merged(files, 0, 0)
+    dataset = new["annotations"].dataset
     with _connect(transaction, new, source_no) as con:
         duplicates, conflicts = _duplicates(con)
         if len(duplicates):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from abpipe.events.rows import Batch
-from abpipe.raw.block import Block, XmlBlock
+from importlib import import_module
+from typing import cast
+
+from abpipe.contents import Content
+from abpipe.raw.block import Block
+from abpipe.rows import Batch
 
 
-def parse(block: Block) -> Batch:
-    """The rows of a block. A process imports only the reader that it needs."""
-    if isinstance(block, XmlBlock):
-        from abpipe.events import imagenet
-
-        return imagenet.parse(block)
-    from abpipe.events import coco
-
-    return coco.parse(block)
+def parse(content: Content, block: Block) -> Batch:
+    """The rows of a block. A process imports only the parser that it needs."""
+    return cast("Batch", import_module(content.parser).parse(block))

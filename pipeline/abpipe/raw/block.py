@@ -9,8 +9,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from abpipe.events.rows import Batch
 from abpipe.raw.buffer import Buffer
+from abpipe.rows import Batch
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import IO, TypeAlias
 
 from abpipe.errors import BrokenSource
-from abpipe.events.rows import Batch
 from abpipe.raw.block import Blocks, Take
 from abpipe.raw.members import MAX_MEMBER, counted, junk, packed, rejected, spelled, too_large
 from abpipe.raw.streams import OnRead
+from abpipe.rows import Batch
 
 #: What a damaged, encrypted or exotic zip archive or member raises (also NotImplementedError, which
 #: is a RuntimeError, and UnicodeDecodeError, which is a ValueError).

@@ -7,17 +7,20 @@ unknown field, an object other than the first must not begin with such a key.
 
 from __future__ import annotations
 
-import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from abpipe.errors import BrokenSource
-from abpipe.events.rows import RAW_LIMIT, Batch, Rows
 from abpipe.raw.block import Blocks, JsonBlock, Take
 from abpipe.raw.buffer import Buffer
-from abpipe.raw.streams import Plain
+from abpipe.raw.streams import OnRead, Plain, open_plain
+from abpipe.rows import Batch, Lost, Rows
+
+if TYPE_CHECKING:
+    from abpipe.raw.sources import Source
 
 LARGEST = 64 << 20  # a record beyond this is rejected unread
 BLANK = b" \t\r\n"
@@ -63,45 +66,20 @@ def last_start(data: Bytes) -> int:
         window *= 4
 
 
-def blocks(stream: Plain | Readable, source: str, take: Take) -> Blocks:
+def blocks(source: Source, take: Take, on_read: OnRead = None) -> Blocks:
+    """The records of a source, which is one file, in blocks."""
+    yield Batch({}, Counter({"members.ok": 1}))
+    with open_plain(source.path, source.name, on_read) as stream:
+        yield from framed(stream, source.name, take)
+
+
+def framed(stream: Plain | Readable, source: str, take: Take) -> Blocks:
     """Yield the records of a stream in blocks, and what is no record as rejects.
 
     Raises BrokenSource, after all whole records, if the stream or its array is cut off.
     """
     plain = stream if isinstance(stream, Plain) else Plain(stream, source)
     yield from _Framing(plain, source, take).blocks()
-
-
-class Lost:
-    """Bytes of a reject: their first MiB, their length and their hash, in bounded memory."""
-
-    def __init__(self, data: bytes = b"") -> None:
-        self.head, self.length, self.digest = b"", 0, hashlib.sha256()
-        self.add(data)
-
-    def add(self, data: bytes) -> None:
-        """Append what follows."""
-        self.head += data[: RAW_LIMIT - len(self.head)]
-        self.length += len(data)
-        self.digest.update(data)
-
-
-def add_reject(
-    rows: Rows, code: str, message: str, offset: int, lost: Lost, member: str | None = None
-) -> None:
-    """Add a rejected record to some rows, and count it."""
-    rows.add(
-        "rejects",
-        member=member,
-        offset=offset,
-        level="record",
-        code=code,
-        message=message,
-        raw=lost.head,
-        raw_bytes=lost.length,
-        raw_sha256=lost.digest.hexdigest(),
-    )
-    rows.counts.update(["records.total", "records.rejected", f"rejects.{code}"])
 
 
 @dataclass
@@ -184,7 +162,8 @@ class _Framing:
         self.whole = self.at
         lost.add(last)
         rows = Rows()
-        add_reject(rows, code, f"no record starts within {lost.length} bytes", place, lost)
+        message = f"no record starts within {lost.length} bytes"
+        rows.reject_record(code, message, None, place, lost)
         return rows.batch()
 
     def damage(self) -> str | None:
@@ -211,7 +190,7 @@ class _Framing:
             place = self.at + data.index(extra, closed + 1)
             message = f"{len(extra)} bytes after the end of the array"
             rows = Rows()
-            add_reject(rows, "trailing-bytes", message, place, Lost(extra))
+            rows.reject_record("trailing-bytes", message, None, place, extra)
             yield rows.batch()
         if why:
             whole = tail.end or len(data[:last].rstrip(BLANK + b","))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
 
-from abpipe.events.rows import RAW_LIMIT, Batch, Rows
 from abpipe.raw.block import Blocks, Take, XmlBlock
 from abpipe.raw.buffer import Buffer
+from abpipe.rows import Batch, Lost, Rows
 
 MAX_MEMBER = 64 << 20  # bytes; an XML file of ImageNet-AB has about 4,000
 
@@ -42,27 +41,20 @@ def counted(reasons: Iterable[str]) -> Batch:
     return Batch({}, counts + Counter({"members.junk": counts.total()}))
 
 
-def rejected(code: str, message: str, member: str, raw: bytes = b"", offset: int = 0) -> Batch:
+def rejected(code: str, message: str, member: str, raw: bytes | Lost = b"") -> Batch:
     """A batch whose only row says why a member could not be read."""
     rows = Rows()
-    rows.reject("member", code, message, member, offset, raw)
+    rows.reject("member", code, message, member, 0, raw)
     return rows.batch()
 
 
 def too_large(member: str, pieces: Iterable[bytes | memoryview]) -> Batch:
     """A reject for a member over the limit: hashed in full, kept in part, never held in memory."""
-    digest, size, head = hashlib.sha256(), 0, b""
+    lost = Lost()
     for piece in pieces:
-        digest.update(piece)
-        size += len(piece)
-        head += bytes(piece[: RAW_LIMIT - len(head)])
-    message = f"{size:,} bytes; a member may have {MAX_MEMBER:,}"
-    batch = rejected("too-large", message, member, head)
-    rows = batch.tables["rejects"].to_pylist()
-    rows[0] |= {"raw_bytes": size, "raw_sha256": digest.hexdigest()}
-    schema = batch.tables["rejects"].schema
-    batch.tables["rejects"] = batch.tables["rejects"].from_pylist(rows, schema)
-    return batch
+        lost.add(piece)
+    message = f"{lost.length:,} bytes; a member may have {MAX_MEMBER:,}"
+    return rejected("too-large", message, member, lost)
 
 
 def packed(contents: Iterable[tuple[str, bytes] | Batch], take: Take) -> Blocks:

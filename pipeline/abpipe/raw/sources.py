@@ -1,4 +1,4 @@
-"""Sources: what a path is, by its content; who it is, by its hash; and its blocks."""
+"""Sources: what a path is packed in and holds, by its bytes; who it is, by its hash."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ import hashlib
 import os
 import zipfile
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
+from abpipe.contents import CONTENTS, Content
 from abpipe.errors import BrokenSource, MissingSource, UnknownSource
-from abpipe.raw import json_records
 from abpipe.raw.block import Blocks, Take
-from abpipe.raw.files import file_blocks, folder_blocks, walk, zip_blocks
+from abpipe.raw.files import walk
 from abpipe.raw.members import spelled
 from abpipe.raw.streams import OnRead, open_plain
-from abpipe.raw.tar import TarReader, looks_like_tar
+from abpipe.raw.tar import looks_like_tar
 
 HEAD = 1 << 16  # bytes that are enough to tell what a file is
 
-Form = Literal["tar", "zip", "folder", "xml", "json"]
+#: How a source is packed; `file` is one of its own, compressed or not.
+Container = Literal["tar", "zip", "folder", "file"]
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -29,37 +31,18 @@ class Source:
 
     path: Path
     name: str
-    form: Form
-
-    @property
-    def tool(self) -> str:
-        """The annotation tool whose records it holds."""
-        return "coco" if self.form == "json" else "imagenet"
-
-    @property
-    def dataset(self) -> str:
-        """The dataset that it belongs to unless the user names another."""
-        return f"{self.tool}-ab"
+    container: Container
+    content: Content
 
     def blocks(self, take: Take, on_read: OnRead = None) -> Blocks:
-        """Its content in blocks, in order; `on_read` is told how many of its bytes were read."""
-        if self.form == "folder":
-            yield from folder_blocks(self.path, take, on_read)
-        elif self.form == "zip":
-            yield from zip_blocks(self.path, self.name, take, on_read)
-        elif self.form == "xml":
-            yield from file_blocks(self.path, take)
-        else:
-            with open_plain(self.path, self.name, on_read) as stream:
-                if self.form == "tar":
-                    yield from TarReader(stream, self.name, take).blocks()
-                else:
-                    yield from json_records.blocks(stream, self.name, take)
+        """What it holds in blocks, in order; `on_read` is told how many of its bytes were read."""
+        reader = import_module(self.content.reader)
+        return cast("Blocks", reader.blocks(self, take, on_read))
 
     def identity(self) -> tuple[int, str]:
         """Its size in bytes and its SHA-256; a folder's by its sorted paths, sizes and hashes."""
         try:
-            if self.form != "folder":
+            if self.container != "folder":
                 return _size_and_sha256(self.path)
             return _identity(self.path)
         except OSError as err:
@@ -116,34 +99,51 @@ def _identity(folder: Path) -> tuple[int, str]:
 def _source(path: Path) -> Source:
     name = spelled(path.resolve().name)
     try:
-        if not path.is_dir():
-            return Source(path, name, _form(path, name))
-        if any(file.lower().endswith(".xml") for file, _ in walk(path)):
-            return Source(path, name, "folder")
+        if path.is_dir():
+            return Source(path, name, "folder", CONTENTS[_held(path, name)])
+        head = _head(path, name)
+        container = _container(path, head)
+        content = "imagenet-ab" if container != "file" else _written(head, name)
+        return Source(path, name, container, CONTENTS[content])
     except OSError as err:
         raise _unreadable(name, err) from err
+
+
+def _held(folder: Path, name: str) -> str:
+    """What the files of a folder are."""
+    if any(file.lower().endswith(".xml") for file, _ in walk(folder)):
+        return "imagenet-ab"
     raise UnknownSource(name, "the folder holds no XML file")
 
 
-def _form(path: Path, name: str) -> Form:
+def _head(path: Path, name: str) -> bytes:
+    """The first plain bytes of a file."""
     with open_plain(path, name) as stream:
         buffer = bytearray(HEAD)
         head = bytes(buffer[: stream.readinto(memoryview(buffer))])
         if not head:
             stream.finish()
             raise UnknownSource(name, "the file is empty")
+    return head
+
+
+def _container(path: Path, head: bytes) -> Container:
     if looks_like_tar(head):
         return "tar"
-    if head.startswith(b"PK") or zipfile.is_zipfile(path):  # a tar can end with a zip
-        return "zip"
+    # a tar can end with a zip
+    return "zip" if head.startswith(b"PK") or zipfile.is_zipfile(path) else "file"
+
+
+def _written(head: bytes, name: str) -> str:
+    """What the text is that begins so."""
     text = head.removeprefix(_BOM).lstrip()
     if text[:1] in (b"[", b"{"):
-        return "json"
+        return "coco-ab"
     lower = text[:1024].lower()
     if b"<!doctype html" in lower or b"<html" in lower:
         page = "it is an HTML page, as a failed download leaves it. Fetch it again"
         raise UnknownSource(name, page)
     if text.startswith(b"<"):
-        return "xml"
+        return "imagenet-ab"
     shown = repr(head[:16])[2:-1]
     raise UnknownSource(name, f"it is no tar, zip, XML or JSON file; it begins with {shown}")

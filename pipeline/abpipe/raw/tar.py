@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from abpipe.errors import BrokenSource
-from abpipe.events.rows import Batch
 from abpipe.raw.block import Blocks, Take, XmlBlock
 from abpipe.raw.buffer import Buffer
 from abpipe.raw.members import MAX_MEMBER, all_xml, counted, junk, rejected, too_large
 from abpipe.raw.streams import Plain
+from abpipe.rows import Batch
 
 RECORD = 512
 _ZEROS = bytes(RECORD)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from xml.parsers import expat
 
-from abpipe.events.rows import BadRecord
+from abpipe.rows import BadRecord
 
 MAX_DEPTH = 64
 

@@ -1,4 +1,7 @@
-"""What a block of a source becomes: rows of the raw tables, and counts of what was met."""
+"""What a block of a source becomes: rows of the raw tables, and counts of what was met.
+
+Readers and parsers both make them, so this stands below `raw/` and `events/`.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,10 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from abpipe.contents import TABLES
 from abpipe.contracts import contracts
 
 RAW_LIMIT = 1 << 20  # a reject keeps its first MiB
-#: The tables whose rows come from the blocks of a source.
-TABLES = ("images", "annotations", "events", "objects", "rejects")
 INT64 = range(-(1 << 63), 1 << 63)
 
 #: Filled in when rows join a store: a block does not know its source, nor what came before it.
@@ -67,6 +69,20 @@ def dumps(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
+class Lost:
+    """Bytes of a reject: their first MiB, their length and their hash, in bounded memory."""
+
+    def __init__(self, data: bytes | memoryview = b"") -> None:
+        self.head, self.length, self.digest = b"", 0, hashlib.sha256()
+        self.add(data)
+
+    def add(self, data: bytes | memoryview) -> None:
+        """Append what follows."""
+        self.head += bytes(data[: RAW_LIMIT - len(self.head)])
+        self.length += len(data)
+        self.digest.update(data)
+
+
 @dataclass
 class Rows:
     """Collects rows one by one, for the parsers that read one record at a time."""
@@ -79,9 +95,16 @@ class Rows:
         self.tables[table].append(row)
 
     def reject(
-        self, level: str, code: str, message: str, member: str | None, offset: int, raw: bytes
+        self,
+        level: str,
+        code: str,
+        message: str,
+        member: str | None,
+        offset: int,
+        raw: bytes | Lost,
     ) -> None:
         """Append a row to `rejects` and count it."""
+        lost = raw if isinstance(raw, Lost) else Lost(raw)
         self.add(
             "rejects",
             member=member,
@@ -89,13 +112,20 @@ class Rows:
             level=level,
             code=code,
             message=message,
-            raw=raw[:RAW_LIMIT],
-            raw_bytes=len(raw),
-            raw_sha256=hashlib.sha256(raw).hexdigest(),
+            raw=lost.head,
+            raw_bytes=lost.length,
+            raw_sha256=lost.digest.hexdigest(),
         )
         self.counts[f"rejects.{code}"] += 1
         if level != "field":
             self.counts[f"{level}s.rejected"] += 1
+
+    def reject_record(
+        self, code: str, message: str, member: str | None, offset: int, raw: bytes | Lost
+    ) -> None:
+        """Reject a record that was not counted yet."""
+        self.counts["records.total"] += 1
+        self.reject("record", code, message, member, offset, raw)
 
     def batch(self) -> Batch:
         """The rows so far as Arrow tables."""
