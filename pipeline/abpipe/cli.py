@@ -199,6 +199,10 @@ def synth(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes")] = 0,
     defects: Annotated[bool, typer.Option("--defects", help="Plant every known defect")] = False,
     pictures: Annotated[bool, typer.Option("--pictures", help="Draw the pictures, too")] = False,
+    cheats: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of annotators who do not do the work")
+    ] = 0,
+    motion: Annotated[str, typer.Option(help="How hands move: the name of a model")] = "aimed",
     jobs: Jobs = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -215,6 +219,8 @@ def synth(
             seed=seed,
             defects=defects,
             pictures=pictures,
+            cheats=cheats,
+            motion=motion,
             jobs=jobs,
             progress=progress,
         )

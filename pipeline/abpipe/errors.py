@@ -166,6 +166,14 @@ class UnknownKind(AbpipeError):
         super().__init__(f"{kind!r} is no kind of archive. Choose one of: {', '.join(self.kinds)}")
 
 
+class UnknownMotion(AbpipeError):
+    """A motion model was asked for that the generator does not have."""
+
+    def __init__(self, motion: str, models: Iterable[str]) -> None:
+        self.motion, self.models = motion, tuple(models)
+        super().__init__(f"{motion!r} is no motion model. Choose one of: {', '.join(self.models)}")
+
+
 class BadCount(AbpipeError):
     """An archive of no pictures, or of more than there are, was asked for."""
 

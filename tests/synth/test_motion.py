@@ -4,7 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from abpipe.synth.motion import COCO, IMAGENET, Motion, Moves, Stroke, moves
+from abpipe.synth.motion import (
+    COCO,
+    HANDS,
+    IMAGENET,
+    PROGRAMS,
+    Hands,
+    Motion,
+    Moves,
+    Stroke,
+    moves,
+)
 
 STROKES = [Stroke(i, 1000, 800, 10, 100, 200, 120, 324, 243, 0) for i in range(400)]
 
@@ -49,3 +59,26 @@ def test_nothing_is_logged_off_the_picture() -> None:
 
 def test_no_strokes_are_no_moves() -> None:
     assert trace(IMAGENET, []).offsets(2) == [0, 0, 0]
+
+
+def test_each_model_moves_in_its_own_way() -> None:
+    found = {name: trace(replace(IMAGENET, **hand)) for name, hand in HANDS.items()}
+    assert len({moves.t_ms.tobytes() for moves in found.values()}) == len(HANDS)
+    turned = {name: np.ptp(moves.y) for name, moves in found.items()}
+    assert turned["hasty"] < turned["aimed"] < turned["winding"]
+
+
+def test_programs_draw_straight_lines_or_jump() -> None:
+    straight, jump = (trace(replace(IMAGENET, **PROGRAMS[name])) for name in PROGRAMS)
+    offset = np.abs(straight.y - (100 + (straight.x - 10) / 190 * 20))
+    assert offset.max() <= 1
+    assert np.median(np.bincount(jump.record)) == 2 and np.diff(jump.t_ms).max() < 40
+
+
+def test_hands_and_programs_keep_to_their_records() -> None:
+    hands = Hands()
+    for i, stroke in enumerate(STROKES):
+        hands.of(("honest", "straight", "random", "teleport")[i % 4]).append(stroke)
+    found = hands.moves(np.random.default_rng(1), IMAGENET, "aimed")
+    assert (np.diff(found.record) >= 0).all() and len(set(found.record.tolist())) == len(STROKES)
+    assert np.bincount(found.record)[3::4].max() == 2

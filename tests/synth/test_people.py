@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from abpipe.synth.imagenet_plan import FILES, PEOPLE, plan
-from abpipe.synth.people import Work, crowd, schedule
+from abpipe.synth.people import CHEATS, Work, crowd, schedule
 
 
 @pytest.mark.slow
@@ -35,3 +35,13 @@ def test_no_place_of_a_task_is_given_twice(n: int) -> None:
     assert found.place.min() >= 0 and found.place.max() < work.places
     assert (np.diff(found.person) >= 0).all()
     assert np.bincount(found.task).max() <= 240
+
+
+def test_cheats_leave_the_others_who_they_are() -> None:
+    honest, mixed = (crowd(np.random.default_rng(0), 100, share) for share in (0, 0.12))
+    assert (honest.ids == mixed.ids).all() and (honest.slowness == mixed.slowness).all()
+    assert (honest.manner == b"honest").all()
+    manners, counts = np.unique(mixed.manner, return_counts=True)
+    assert dict(zip(manners.astype(str).tolist(), counts.tolist(), strict=True)) == (
+        dict.fromkeys(CHEATS, 2) | {"honest": 88}
+    )

@@ -38,15 +38,18 @@ def synth(
     seed: int = 0,
     defects: bool = False,
     pictures: bool = False,
+    cheats: float = 0,
+    motion: str = "aimed",
     jobs: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Synthetic:
     """Write an archive of `count` pictures into the folder `out`, with `truth/*.parquet`.
 
+    A share of the annotators `cheats`, and `motion` names the model of how hands move.
     The bytes depend on everything but `jobs`; `progress` is told the number of new pictures.
     """
     if kind not in KINDS:
         raise UnknownKind(kind, KINDS)
     from abpipe.synth.run import run
 
-    return run(Path(out), kind, count, seed, defects, pictures, jobs, progress)
+    return run(Path(out), kind, count, seed, defects, pictures, cheats, motion, jobs, progress)

@@ -21,6 +21,8 @@ class Chunk(Generic[P]):
     defects: list[str]
     pictures: Path | None
     """The folder for pictures; None to draw none."""
+    motion: str = "aimed"
+    """Name of the motion model."""
 
 
 @dataclass(frozen=True)

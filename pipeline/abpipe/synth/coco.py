@@ -12,7 +12,8 @@ import numpy as np
 from abpipe.contracts import classes
 from abpipe.synth.coco_picture import Thing, size, things
 from abpipe.synth.coco_plan import Plan
-from abpipe.synth.motion import COCO, Moves, Stroke, moves
+from abpipe.synth.motion import COCO, Hands, Moves, Stroke
+from abpipe.synth.people import HONEST, HURRY, spot
 
 #: The palette's groups in order, each with its icons as a range of COCO's 80 categories.
 GROUPS = {
@@ -78,6 +79,9 @@ class Board:
     strokes: list[Stroke]
     stays: list[Stay]
     slowness: float
+    manner: str = HONEST
+    spot: tuple[float, float] = (0.5, 0.5)
+    """Where somebody who drops all icons at one spot does so, as fractions."""
     t: int = 0
     actions: list[Action] = field(default_factory=list)
     browses: list[Browse] = field(default_factory=list)
@@ -138,7 +142,11 @@ class Board:
         return None
 
     def aim(self, thing: Thing, size: tuple[int, int], precision: float) -> tuple[float, float]:
-        """Where the annotator sees the middle of an object."""
+        """Where the annotator sees the middle of an object, or claims to."""
+        if self.manner == "copy":
+            return self.spot[0] * self.width, self.spot[1] * self.height
+        if self.manner == "random":
+            return self.random.uniform(0, self.width), self.random.uniform(0, self.height)
         narrowed = self.width == BOARD_WIDTH and len(self.placed) >= CROWDED
         seen = NARROWED if narrowed else self.width
         x = (thing.xmin + thing.xmax) / 2 + self.random.gauss(0, precision) * thing.extent[0]
@@ -209,22 +217,31 @@ def icons() -> list[str]:
     return [str(row["name"]) for row in classes("coco")]
 
 
-def records(rng: np.random.Generator, plan: Plan) -> list[Record]:
+def records(rng: np.random.Generator, plan: Plan, motion: str) -> list[Record]:
     """Act out a chunk."""
     random = Random(int(rng.integers(1 << 62)))
-    strokes: list[Stroke] = []
+    hands = Hands()
     stays: list[Stay] = []
     names = icons()
     acted: list[tuple[Board, tuple[int, int], tuple[Thing, ...]]] = []
     for i in range(len(plan.image_id)):
         original = size(random)
         seen = things(random, original)
+        manner = plan.manner[i].decode()
         board = Board(
-            random, i, *_displayed(random, original), strokes, stays, float(plan.slowness[i])
+            random,
+            i,
+            *_displayed(random, original),
+            # a program that needs no mouse has its moves thrown away
+            [] if manner == "traceless" else hands.of(manner),
+            stays,
+            float(plan.slowness[i]) / (HURRY if manner == "hurried" else 1),
+            manner,
+            spot(bytes(plan.worker_id[i])),
         )
         _annotate(board, seen, original, float(plan.precision[i]), names)
         acted.append((board, original, seen))
-    logged = _uncovered(moves(rng, COCO, strokes), stays, len(acted))
+    logged = _uncovered(hands.moves(rng, COCO, motion), stays, len(acted))
     cuts = logged.offsets(len(acted))
     t, x, y = logged.t_ms.tolist(), logged.x.tolist(), logged.y.tolist()
     return [

@@ -21,7 +21,7 @@ from abpipe.synth.truth import Annotation, Click, Image, Object, Planted, Truth
 def make(chunk: Chunk[Plan]) -> Made:
     """Make the elements of one chunk, in order."""
     plan = chunk.plan
-    found = records(np.random.default_rng(chunk.entropy), plan)
+    found = records(np.random.default_rng(chunk.entropy), plan, chunk.motion)
     random = Random(repr(chunk.entropy))
     truth, names = Truth(), icons()
     elements: list[bytes] = []

@@ -9,6 +9,7 @@ import numpy as np
 
 from abpipe.synth.motion import Floats, Ints
 from abpipe.synth.people import Ids, Work, crowd, schedule
+from abpipe.synth.truth import Annotator, annotators
 
 PICTURES = 82_765
 PEOPLE = 600
@@ -25,8 +26,15 @@ class Plan:
     worker_id: Ids
     slowness: Floats
     precision: Floats
+    manner: Ids
+    """How the person works, as in people.Crowd."""
     tool_hit_id: Ids
     page: Ints
+
+    @property
+    def people(self) -> list[Annotator]:
+        """Who took part, and how each works."""
+        return annotators(self.worker_id, self.manner)
 
     def chunks(self, size: int) -> Iterator[Plan]:
         """Plans for `size` records each."""
@@ -35,10 +43,10 @@ class Plan:
             yield Plan(**{f.name: getattr(self, f.name)[cut] for f in fields(self)})
 
 
-def plan(rng: np.random.Generator, count: int) -> Plan:
-    """Plan an archive of `count` records."""
+def plan(rng: np.random.Generator, count: int, cheats: float = 0) -> Plan:
+    """Plan an archive of `count` records; a share of the people `cheats`."""
     n_people = int(np.clip(round(PEOPLE * (count / PICTURES) ** 0.5), 4, PEOPLE))
-    people = crowd(rng, n_people)
+    people = crowd(rng, n_people, cheats)
     work = schedule(rng, count, people, WORK)
     order = rng.permutation(count)
     person, task, page = work.person[order], work.task[order], work.place[order]
@@ -47,6 +55,7 @@ def plan(rng: np.random.Generator, count: int) -> Plan:
         people.ids[person],
         people.slowness[person],
         people.precision[person],
+        people.manner[person],
         work.tool_hit_id[task],
         page,
     )

@@ -11,7 +11,8 @@ import numpy as np
 
 from abpipe.synth.imagenet_picture import Picture, draw
 from abpipe.synth.imagenet_plan import Plan, Slots
-from abpipe.synth.motion import IMAGENET, Moves, Stroke, moves
+from abpipe.synth.motion import IMAGENET, Hands, Moves, Stroke
+from abpipe.synth.people import HONEST, HURRY, spot
 
 #: What annotators do with a picture, and how often.
 STYLES = {
@@ -25,6 +26,9 @@ STYLES = {
     "unseen": 0.0307,
     "unloaded": 0.0003,
 }
+
+#: Where an honest annotator looks at the picture, a cheat cheats.
+DECISIONS = ("select", "reselect", "unselect", "linger", "traceless")
 
 
 class Span(NamedTuple):
@@ -130,7 +134,9 @@ class Record:
     estimate_ms: int
 
 
-def records(rng: np.random.Generator, plan: Plan) -> tuple[list[Picture], list[Record]]:
+def records(
+    rng: np.random.Generator, plan: Plan, motion: str
+) -> tuple[list[Picture], list[Record]]:
     """Act out a chunk: its pictures, and its records ordered by picture."""
     random = Random(int(rng.integers(1 << 62)))
     pictures = [
@@ -138,25 +144,26 @@ def records(rng: np.random.Generator, plan: Plan) -> tuple[list[Picture], list[R
         for index, number in zip(plan.class_index.tolist(), plan.number.tolist(), strict=True)
     ]
     styles = random.choices(list(STYLES), list(STYLES.values()), k=len(plan.slots.picture))
-    strokes: list[Stroke] = []
     shown = [pictures[i] for i in plan.slots.picture.tolist()]
-    mice = [_act(random, i, shown[i], style, plan.slots, strokes) for i, style in enumerate(styles)]
-    logged = moves(rng, IMAGENET, strokes)
+    hands = Hands()
+    mice = [_act(random, i, shown[i], style, plan.slots, hands) for i, style in enumerate(styles)]
+    logged = hands.moves(rng, IMAGENET, motion)
     return pictures, [
         Record(shown[i], styles[i], mice[i], trace, _estimate(random, mice[i], trace[0]))
         for i, trace in enumerate(_traces(logged, len(mice)))
     ]
 
 
-def _act(
-    random: Random, i: int, picture: Picture, style: str, slots: Slots, strokes: list[Stroke]
-) -> Mouse:
+def _act(random: Random, i: int, picture: Picture, style: str, slots: Slots, hands: Hands) -> Mouse:
     width, height = picture.displayed
     if style == "unloaded":
         width = height = 0
-    mouse = Mouse(random, i, width, height, int(slots.start_ms[i]), strokes)
+    manner = slots.manner[i].decode()
+    mouse = Mouse(random, i, width, height, int(slots.start_ms[i]), hands.of(manner))
     pace = int(slots.pace_ms[i])
     aim = _aim(random, picture, float(slots.precision[i]))
+    if manner != HONEST and style in DECISIONS:
+        style, pace, aim = _cheat(mouse, manner, pace, aim, bytes(slots.worker_id[i]))
     if style in _ACTS:
         _ACTS[style](mouse, pace, aim)
         if random.random() < 0.003:
@@ -173,6 +180,21 @@ def _aim(random: Random, picture: Picture, precision: float) -> tuple[float, flo
         min(max(x / picture.width, 0), 1) * width,
         min(max(y / picture.height, 0), 1) * height,
     )
+
+
+def _cheat(
+    mouse: Mouse, manner: str, pace: int, aim: tuple[float, float], person: bytes
+) -> tuple[str, int, tuple[float, float]]:
+    """What a cheat does instead: a style, and how long, and where."""
+    random = mouse.random
+    if manner == "copy":
+        x, y = spot(person)
+        aim = _near(random, (x * mouse.width, y * mouse.height), 2)
+    elif manner == "random":
+        aim = random.uniform(0, mouse.width), random.uniform(0, mouse.height)
+    elif manner == "hurried":
+        pace = max(2, pace // HURRY)
+    return "traceless" if manner == "traceless" else "select", pace, aim
 
 
 def _near(random: Random, place: tuple[float, float], px: float) -> tuple[float, float]:

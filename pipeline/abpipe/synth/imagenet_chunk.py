@@ -25,7 +25,7 @@ Shown = list[tuple[Record, Task]]
 
 def make(chunk: Chunk[Plan]) -> Made:
     """Make the members of one chunk, in order."""
-    pictures, acted = records(np.random.default_rng(chunk.entropy), chunk.plan)
+    pictures, acted = records(np.random.default_rng(chunk.entropy), chunk.plan, chunk.motion)
     shown: list[Shown] = [[] for _ in pictures]
     tasks = _tasks(chunk.plan.slots)
     for i, record, task in zip(chunk.plan.slots.picture.tolist(), acted, tasks, strict=True):

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from abpipe.synth.motion import Floats, Ints
 from abpipe.synth.people import Ids, Schedule, Work, crowd, schedule
+from abpipe.synth.truth import Annotator, annotators
 
 FILES, PEOPLE = 1_274_843, 1_705
 CLASSES = 1000
@@ -31,6 +32,8 @@ class Slots:
     picture: Ints
     worker_id: Ids
     precision: Floats
+    manner: Ids
+    """How the person works, as in people.Crowd."""
     assignment_id: Ids
     hit_id: Ids
     tool_hit_id: Ids
@@ -55,6 +58,11 @@ class Plan:
     number: Ints
     slots: Slots
 
+    @property
+    def people(self) -> list[Annotator]:
+        """Who took part, and how each works."""
+        return annotators(self.slots.worker_id, self.slots.manner)
+
     def chunks(self, size: int) -> Iterator[Plan]:
         """Plans for `size` pictures each."""
         for begin in range(0, len(self.number), size):
@@ -67,8 +75,8 @@ class Plan:
             )
 
 
-def plan(rng: np.random.Generator, count: int) -> Plan:
-    """Plan an archive of `count` files."""
+def plan(rng: np.random.Generator, count: int, cheats: float = 0) -> Plan:
+    """Plan an archive of `count` files; a share of the people `cheats`."""
     n_classes = min(CLASSES, max(2, count // 25), count)
     chosen = np.sort(rng.choice(CLASSES, n_classes, replace=False))
     class_index = chosen[np.sort(rng.integers(0, n_classes, count))]
@@ -77,7 +85,7 @@ def plan(rng: np.random.Generator, count: int) -> Plan:
     shown = np.concatenate([_stream(rng, np.flatnonzero(annotators > n)) for n in range(3)])
 
     n_people = int(np.clip(round(PEOPLE * (count / FILES) ** 0.5), 4, PEOPLE))
-    people = crowd(rng, n_people)
+    people = crowd(rng, n_people, cheats)
     work = schedule(rng, len(shown), people, WORK)
     pace = _pace(rng, people.slowness[work.person])
     start, submit = _times(rng, pace, work)
@@ -92,6 +100,7 @@ def plan(rng: np.random.Generator, count: int) -> Plan:
         picture[kept],
         people.ids[work.person[kept]],
         people.precision[work.person[kept]],
+        people.manner[work.person[kept]],
         work.assignment_id[task],
         work.hit_id[task],
         work.tool_hit_id[task],

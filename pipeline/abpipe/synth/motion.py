@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Motion:
-    """The parameters of a motion model; other models are other values."""
+    """The parameters of a motion model; other models are other values (see HANDS)."""
 
     frames: tuple[float, ...] = (0.11, 0.77, 0.09, 0.03)
     """Shares of samples that come 1, 2, 3, ... screen frames after the one before."""
@@ -33,6 +33,12 @@ class Motion:
     tremor_px: float = 0.7
     eagerness: float = 0.8
     """Below 1 the fastest moment comes before the middle, as in aimed movements."""
+    bows: int = 1
+    """Half waves of the bow: one is an arc, two are an S."""
+    decay: float = 0.0
+    """0 is a minimum-jerk movement; else the distance left falls by exp(-decay) on the way."""
+    rests: tuple[float, float] = (0.45, 1.0)
+    """Between which shares of the time in motion the hand rests."""
     samples: int = 64
     """The most samples of a stroke."""
 
@@ -41,6 +47,38 @@ class Motion:
 IMAGENET = Motion()
 #: Not throttled: one move a frame.
 COCO = Motion(frames=(0.96, 0.03, 0.01), clock_ms=1.6, moving_ms=400.0)
+
+#: Motion models by name. What is tuned on one of them is reported on the others.
+HANDS: dict[str, dict[str, Any]] = {
+    "aimed": {},
+    "hasty": {
+        "moving_ms": 300.0,
+        "moving_spread": 0.35,
+        "curve": 0.05,
+        "overshoot": 0.15,
+        "overshoots": 0.7,
+        "tremor_px": 1.3,
+        "eagerness": 0.6,
+        "rests": (0.8, 1.0),
+    },
+    "winding": {"bows": 2, "curve": 0.25, "decay": 4.0, "overshoots": 0.1, "rests": (0.2, 0.9)},
+    "drifting": {
+        "moving_ms": 1400.0,
+        "moving_spread": 0.8,
+        "curve": 0.18,
+        "overshoots": 0.0,
+        "tremor_px": 0.4,
+        "eagerness": 1.0,
+        "rests": (0.05, 0.95),
+    },
+}
+_LINE = {"curve": 0.0, "tremor_px": 0.0, "overshoots": 0.0}
+#: How programs move, whatever the model of hands: along a straight line, or in one jump.
+PROGRAMS: dict[str, dict[str, Any]] = {
+    "straight": _LINE,
+    "teleport": _LINE
+    | {"frames": (1.0,), "moving_ms": 20.0, "moving_spread": 0.0, "rests": (1.0, 1.0)},
+}
 
 
 class Stroke(NamedTuple):
@@ -76,6 +114,31 @@ class Moves:
         """Where the moves of each record begin, and after the last where they end."""
         found: list[int] = np.searchsorted(self.record, np.arange(n_records + 1)).tolist()
         return found
+
+
+@dataclass
+class Hands:
+    """The strokes of a chunk's people and of its programs, each ordered by record and time."""
+
+    people: list[Stroke] = field(default_factory=list)
+    programs: dict[str, list[Stroke]] = field(
+        default_factory=lambda: {manner: [] for manner in PROGRAMS}
+    )
+
+    def of(self, manner: str) -> list[Stroke]:
+        """Where the strokes of somebody who works in that manner go."""
+        return self.programs.get(manner, self.people)
+
+    def moves(self, rng: np.random.Generator, browser: Motion, motion: str) -> Moves:
+        """What the browser logs of all of them, ordered by record and time."""
+        parts = [moves(rng, replace(browser, **HANDS[motion]), self.people)]
+        for manner, strokes in self.programs.items():
+            parts.append(moves(rng, replace(browser, **PROGRAMS[manner]), strokes))
+        record, t, x, y = (
+            np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Moves)
+        )
+        order = np.argsort(record, kind="stable")
+        return Moves(record[order], t[order], x[order], y[order])
 
 
 def moves(rng: np.random.Generator, motion: Motion, strokes: list[Stroke]) -> Moves:
@@ -114,7 +177,7 @@ def _samples(
     wait = np.maximum(wait, motion.frame_ms + 0.34)
     moved = np.concatenate([np.zeros((n, 1)), np.cumsum(wait, axis=1)], axis=1)
     rest = (duration - moving) * rng.random((n, 1)) ** 0.5
-    rested = moved > moving * rng.uniform(0.45, 1.0, (n, 1))
+    rested = moved > moving * rng.uniform(*motion.rests, (n, 1))
     elapsed = np.floor(moved + rest * rested)
     sampled = (moved <= moving) & (elapsed <= duration)
     return elapsed, np.minimum(moved / moving, 1.0), sampled
@@ -127,13 +190,17 @@ def _path(
     start: tuple[Floats, Floats],
     end: tuple[Floats, Floats],
 ) -> tuple[Floats, Floats]:
-    """Whole pixels along a bowed minimum-jerk path that may overshoot and come back."""
+    """Whole pixels along a bowed path that may overshoot and come back."""
     n = len(progress)
     u = progress**motion.eagerness
-    along = u**3 * (10 - 15 * u + 6 * u**2)
+    if motion.decay:
+        along = np.expm1(-motion.decay * u) / np.expm1(-motion.decay)
+    else:
+        along = u**3 * (10 - 15 * u + 6 * u**2)
     too_far = rng.exponential(motion.overshoot, (n, 1)) * (rng.random((n, 1)) < motion.overshoots)
     along = along + too_far * np.sin(np.pi * np.clip((u - 0.55) / 0.45, 0, 1))
-    bow = rng.normal(0.0, motion.curve, (n, 1)) * np.sin(np.pi * np.clip(along, 0, 1))
+    turns = np.sin(np.pi * motion.bows * np.clip(along, 0, 1))
+    bow = rng.normal(0.0, motion.curve, (n, 1)) * turns
     dx, dy = end[0] - start[0], end[1] - start[1]
     shake = rng.normal(0.0, motion.tremor_px, (2, *u.shape)) * (u > 0) * (u < 1)
     x = start[0] + along * dx - bow * dy + shake[0]

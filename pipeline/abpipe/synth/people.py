@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from random import Random
 from statistics import NormalDist
 
 import numpy as np
@@ -18,6 +19,13 @@ HEX = b"0123456789abcdef"
 RANKS = (-1.95, 0.0, 1.57, 3.44)
 PICTURES = (7, 199, 2943, 13_628)
 
+#: Ways not to do the work: click every picture at one spot; without a look; anywhere; by a
+#: program that draws straight lines, or jumps; without a move.
+CHEATS = ("copy", "hurried", "random", "straight", "teleport", "traceless")
+HONEST = "honest"
+#: So many times faster than others is who is hurried.
+HURRY = 8
+
 Ids = npt.NDArray[np.bytes_]
 
 
@@ -31,6 +39,8 @@ class Crowd:
     """Factor on every time."""
     precision: Floats
     """Standard deviation of a click around the object's centre, in objects."""
+    manner: Ids
+    """HONEST, or one of CHEATS."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +83,11 @@ def identifiers(rng: np.random.Generator, alphabet: bytes, n: int, length: int) 
     return words
 
 
-def crowd(rng: np.random.Generator, n: int) -> Crowd:
-    """`n` people; of ImageNet-AB's 1,705 the top 100 did 41 %, the last one 7 pictures."""
+def crowd(rng: np.random.Generator, n: int, cheats: float = 0) -> Crowd:
+    """`n` people; of ImageNet-AB's 1,705 the top 100 did 41 %, the last one 7 pictures.
+
+    A share of them `cheats`, in all ways in turn; the others stay who they are without them.
+    """
     normal = NormalDist()
     rank = np.array([normal.inv_cdf((i + 0.5) / n) for i in range(n)])
     share = np.exp(np.interp(rank, RANKS, np.log(PICTURES)))
@@ -88,7 +101,20 @@ def crowd(rng: np.random.Generator, n: int) -> Crowd:
         (share / share.sum())[order],
         slowness[order],
         rng.lognormal(np.log(0.13), 0.4, n),
+        _manners(rng.spawn(1)[0], n, round(cheats * n)),
     )
+
+
+def _manners(rng: np.random.Generator, n: int, cheats: int) -> Ids:
+    manner = np.full(n, HONEST, "S9")
+    manner[rng.choice(n, cheats, replace=False)] = np.resize(CHEATS, cheats)
+    return manner
+
+
+def spot(person: bytes) -> tuple[float, float]:
+    """Where somebody who clicks every picture at one spot does so, as fractions."""
+    random = Random(person)
+    return random.uniform(0.2, 0.8), random.uniform(0.2, 0.8)
 
 
 def schedule(rng: np.random.Generator, n: int, people: Crowd, work: Work) -> Schedule:

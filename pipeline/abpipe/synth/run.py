@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
-from abpipe.errors import BadCount, InTheWay, NoPillow
+from abpipe.errors import BadCount, InTheWay, NoPillow, UnknownMotion
 from abpipe.synth import (
     Synthetic,
     coco_chunk,
@@ -28,7 +28,8 @@ from abpipe.synth.archives import JsonArray, TarGz
 from abpipe.synth.chunk import Chunk, Made
 from abpipe.synth.defects_coco import COCO
 from abpipe.synth.defects_imagenet import IMAGENET
-from abpipe.synth.truth import TruthWriter
+from abpipe.synth.motion import HANDS
+from abpipe.synth.truth import Annotator, Truth, TruthWriter
 
 CHUNK = 500  # pictures
 #: Chunks that may wait, for each process, until it is their turn to be written.
@@ -37,6 +38,9 @@ PLANTED = 0.02  # share of pictures that get a defect
 
 
 class _Plan(Protocol):
+    @property
+    def people(self) -> list[Annotator]: ...
+
     def chunks(self, size: int) -> Iterator[Any]: ...
 
 
@@ -51,7 +55,7 @@ class _Kind:
     number: int
     archive: str
     most: int
-    plan: Callable[[np.random.Generator, int], _Plan]
+    plan: Callable[[np.random.Generator, int, float], _Plan]
     make: Callable[[Chunk[Any]], Made]
     codes: list[str]
     open: Callable[[BinaryIO], _Archive]
@@ -86,6 +90,8 @@ def run(
     seed: int,
     planted: bool,
     pictures: bool,
+    cheats: float,
+    motion: str,
     jobs: int | None,
     progress: Callable[[int], None] | None,
 ) -> Synthetic:
@@ -93,6 +99,8 @@ def run(
     kind = _KINDS[name]
     if not 1 <= count <= kind.most:
         raise BadCount(count, kind.most)
+    if motion not in HANDS:
+        raise UnknownMotion(motion, HANDS)
     if pictures and not find_spec("PIL"):
         raise NoPillow
     _look_out(out, kind)
@@ -100,8 +108,22 @@ def run(
     # a folder of its own, so that nothing is left half-written
     with TemporaryDirectory(prefix=".synth-", dir=out) as folder:
         desk = Path(folder)
-        chunks = _chunks(kind, count, seed, planted, desk / "images" if pictures else None)
+        rng = np.random.default_rng([seed, kind.number])
+        plan = kind.plan(rng, count, cheats)
+        codes = _codes(rng, kind, count) if planted else {}
+        chunks = (
+            Chunk(
+                number,
+                [seed, kind.number, number],
+                part,
+                codes.get(number, []),
+                desk / "images" if pictures else None,
+                motion,
+            )
+            for number, part in enumerate(plan.chunks(CHUNK))
+        )
         truth = TruthWriter(desk / "truth")
+        truth.write(Truth(plan.people).tables())
         files = 0
         with (desk / kind.archive).open("wb") as file:
             archive = kind.open(file)
@@ -127,17 +149,6 @@ def run(
         defects=truth.rows["defects"],
         files=files or 1,
     )
-
-
-def _chunks(
-    kind: _Kind, count: int, seed: int, planted: bool, pictures: Path | None
-) -> Iterator[Chunk[Any]]:
-    rng = np.random.default_rng([seed, kind.number])
-    plan = kind.plan(rng, count)
-    codes = _codes(rng, kind, count) if planted else {}
-    for number, part in enumerate(plan.chunks(CHUNK)):
-        entropy = [seed, kind.number, number]
-        yield Chunk(number, entropy, part, codes.get(number, []), pictures)
 
 
 def _codes(rng: np.random.Generator, kind: _Kind, count: int) -> dict[int, list[str]]:

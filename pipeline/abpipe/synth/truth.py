@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from abpipe.synth.people import Ids
 
 
 class Image(NamedTuple):
@@ -38,6 +41,13 @@ class Annotation(NamedTuple):
     """Clicks that selected, or entries of COCO-AB's actionHistories."""
     estimate_ms: int | None
     time_spent_ms: int | None
+
+
+class Annotator(NamedTuple):
+    """A person who has records; `manner` is honest, or one of the ways to cheat."""
+
+    annotator_id: str
+    manner: str
 
 
 class Click(NamedTuple):
@@ -101,6 +111,7 @@ def _hints(row: type) -> dict[str, str]:
 class Truth:
     """The truth about one chunk, as rows."""
 
+    annotators: list[Annotator] = field(default_factory=list)
     images: list[Image] = field(default_factory=list)
     annotations: list[Annotation] = field(default_factory=list)
     clicks: list[Click] = field(default_factory=list)
@@ -114,12 +125,20 @@ class Truth:
 
 #: The schemas of the truth's files.
 TABLES = {
+    "annotators": _schema(Annotator),
     "images": _schema(Image),
     "annotations": _schema(Annotation),
     "clicks": _schema(Click),
     "objects": _schema(Object),
     "defects": _schema(Planted),
 }
+
+
+def annotators(ids: Ids, manner: Ids) -> list[Annotator]:
+    """One row a person, given the person and the manner of every record."""
+    found, first = np.unique(ids, return_index=True)
+    people = zip(found.astype(str).tolist(), manner[first].astype(str).tolist(), strict=True)
+    return [Annotator(*person) for person in people]
 
 
 def _table(rows: list[Any], schema: pa.Schema) -> pa.Table:
