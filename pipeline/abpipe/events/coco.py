@@ -26,7 +26,7 @@ from abpipe.events import coco_strict, coco_tracks
 from abpipe.events.coco_strict import FIELDS, KINDS, LISTS, SCALARS
 from abpipe.events.coco_tracks import EXACT, Layout
 from abpipe.raw.block import JsonBlock
-from abpipe.raw.json_records import BLANK, starts
+from abpipe.raw.json_shapes import BLANK
 from abpipe.rows import Batch, Extra, Rows, schema
 
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -81,7 +81,7 @@ def parse(block: JsonBlock, *, fast: bool = True) -> Batch:
 
 def _parse(block: JsonBlock, fast: bool) -> Batch:
     data = bytes(block.buffer.view[block.start : block.end])
-    bounds = [0, *(start for start in starts(data) if start), len(data)]
+    bounds = [0, *(start for start in block.shape.starts(data) if start), len(data)]
     pieces = [data[begin:end] for begin, end in pairwise(bounds)]
     fits = {i: fit for i, piece in enumerate(pieces) if fast and (fit := _fit(piece))}
     parts = _parts(fits)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from abpipe.raw.json_records import BLANK
+from abpipe.raw.json_shapes import BLANK
 from abpipe.rows import INT64, BadRecord, Extra, Rows
 
 Object: TypeAlias = dict[str, Any]

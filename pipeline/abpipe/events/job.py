@@ -29,7 +29,6 @@ from abpipe.events.parse import parse
 from abpipe.manifest import File, Ledger, SourceEntry
 from abpipe.parallel import Workers
 from abpipe.raw.block import Block, Blocks, Take, XmlBlock
-from abpipe.raw.json_records import starts
 from abpipe.raw.sources import Source
 from abpipe.raw.streams import OnRead
 from abpipe.rows import Batch, table
@@ -187,7 +186,7 @@ def _first(block: Block | Batch, n: int) -> tuple[Block | Batch, int]:
     if isinstance(block, XmlBlock):
         members, begin, end = block.members[:n], block.starts[:n], block.ends[:n]
         return dataclasses.replace(block, members=members, starts=begin, ends=end), n - len(members)
-    begins = list(islice(starts(block.buffer.view[block.start : block.end]), n + 1))
+    begins = list(islice(block.shape.starts(block.buffer.view[block.start : block.end]), n + 1))
     if len(begins) <= n:
         return block, n - len(begins)
     return dataclasses.replace(block, end=block.start + begins[n]), 0

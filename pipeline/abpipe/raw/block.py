@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from abpipe.raw.buffer import Buffer
+from abpipe.raw.json_shapes import COCO_AB, Shape
 from abpipe.rows import Batch
 
 
@@ -30,13 +31,15 @@ class XmlBlock:
 class JsonBlock:
     """Whole JSON records with the commas or newlines between them: `buffer.view[start:end]`.
 
-    `offset` is the place of `buffer.view[start]` in the decompressed source, in bytes.
+    `offset` is the place of `buffer.view[start]` in the decompressed source, in bytes; `shape`
+    tells where records start.
     """
 
     buffer: Buffer
     start: int
     end: int
     offset: int
+    shape: Shape = COCO_AB
     member: str | None = None
 
 

@@ -49,7 +49,7 @@ class NoHeaderError(Exception):
 
 
 def header(file: IO[bytes]) -> Header:
-    """The header of an open picture. Raises NoHeaderError if Pillow finds none; see `sizes_only`."""
+    """The header of a picture, opened within `sizes_only`. Raises NoHeaderError if it has none."""
     try:
         with Image.open(file, formats=FORMATS) as picture:
             if isinstance(picture, TiffImagePlugin.TiffImageFile):

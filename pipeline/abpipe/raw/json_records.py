@@ -1,4 +1,4 @@
-"""Frames a stream of COCO-AB records (a JSON array, or one object a line) into blocks.
+"""Frames a stream of JSON records into blocks: an array, one object a line, or lists in one object.
 
 A record starts where `{` is followed by a key that only whole records have. That needs no look at
 what lies before it, so a lost bracket costs one record. The price: in a list of objects inside an
@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
 from abpipe.errors import BrokenSource
 from abpipe.raw.block import Blocks, JsonBlock, Take
 from abpipe.raw.buffer import Buffer
+from abpipe.raw.json_shapes import BLANK, COCO_AB, LOOK_BACK, Shape
 from abpipe.raw.streams import OnRead, Plain, open_plain
 from abpipe.rows import Batch, Lost, Rows
 
@@ -23,20 +23,11 @@ if TYPE_CHECKING:
     from abpipe.raw.sources import Source
 
 LARGEST = 64 << 20  # a record beyond this is rejected unread
-BLANK = b" \t\r\n"
-_LOOK_BACK = 64  # blank bytes that may stand between a key's colon and its object
 _CHUNK = 1 << 16
-_FIELDS = (
-    b"image_id|hit_id|page_id|worker_id|originalImage(?:Height|Width)|image(?:Height|Width)"
-    b"|timeSpent|actionHistories|categoryHistories|mouseTracking"
-)
-_START = re.compile(rb'\{[ \t\r\n]*"(?:' + _FIELDS + rb')"')
 _LONGEST_START = 256
 _BETWEEN = re.compile(rb"[ \t\r\n,]*")
 _BRACKETS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["{}\[\]]', re.DOTALL)
 _CLOSING = {b"{": b"}", b"[": b"]"}
-
-Bytes: TypeAlias = bytes | bytearray | memoryview
 
 
 class Readable(Protocol):
@@ -46,26 +37,6 @@ class Readable(Protocol):
         """Fill some of the view; 0 at the end."""
 
 
-def starts(data: Bytes, begin: int = 0) -> Iterator[int]:
-    """Where records start in some bytes, from `begin` on."""
-    for match in _START.finditer(data, begin):
-        at = match.start()
-        before = bytes(data[max(0, at - _LOOK_BACK) : at]).rstrip(BLANK)
-        if not before.removesuffix(b"[").rstrip(BLANK).endswith(b":"):
-            yield at
-
-
-def last_start(data: Bytes) -> int:
-    """Where the last record in some bytes starts, 0 if it is the first or there is none."""
-    window = _CHUNK
-    while True:
-        begin = max(0, len(data) - window)
-        found = max(starts(data, begin), default=0)
-        if found or not begin:
-            return found
-        window *= 4
-
-
 def blocks(source: Source, take: Take, on_read: OnRead = None) -> Blocks:
     """The records of a source, which is one file, in blocks."""
     yield Batch({}, Counter({"members.ok": 1}))
@@ -73,13 +44,14 @@ def blocks(source: Source, take: Take, on_read: OnRead = None) -> Blocks:
         yield from framed(stream, source.name, take)
 
 
-def framed(stream: Plain | Readable, source: str, take: Take) -> Blocks:
+def framed(stream: Plain | Readable, source: str, take: Take, shape: Shape = COCO_AB) -> Blocks:
     """Yield the records of a stream in blocks, and what is no record as rejects.
 
-    Raises BrokenSource, after all whole records, if the stream or its array is cut off.
+    Raises BrokenSource, after all whole records, if the stream or what stands around them is cut
+    off.
     """
     plain = stream if isinstance(stream, Plain) else Plain(stream, source)
-    yield from _Framing(plain, source, take).blocks()
+    yield from _Framing(plain, source, take, shape).blocks()
 
 
 @dataclass
@@ -87,6 +59,7 @@ class _Framing:
     stream: Plain
     source: str
     take: Take
+    shape: Shape
     at: int = 0  # where `rest` begins in the decompressed source
     rest: bytes = b""  # read, and not yet part of a block
     array: bool = False
@@ -106,11 +79,11 @@ class _Framing:
                 return
             with buffer.view[:filled] as data:  # nothing may hold on to memory that is shared
                 # without a second start, something else may still follow a whole record
-                cut = last_start(data) or _scan(bytes(data), 0).end
+                cut = self.shape.last_start(data) or _scan(bytes(data), 0).end
                 self.rest = bytes(data[cut:])
-                between = bytes(data[max(0, cut - _LOOK_BACK) : cut])
+                between = bytes(data[max(0, cut - LOOK_BACK) : cut])
             if cut:
-                yield JsonBlock(buffer, 0, cut, self.at)
+                yield JsonBlock(buffer, 0, cut, self.at, self.shape)
                 self.at += cut
                 self.whole = self.at - len(between) + len(between.rstrip(BLANK + b","))
                 continue
@@ -149,6 +122,7 @@ class _Framing:
         lost = Lost()
         chunk = bytearray(_CHUNK)
         ended = False
+        starts = self.shape.starts
         while (found := next(starts(window, 1), len(window))) == len(window) and not ended:
             passed = max(0, len(window) - _LONGEST_START)  # a start may lie across the edge
             lost.add(window[:passed])
@@ -176,25 +150,40 @@ class _Framing:
 
     def finish(self, buffer: Buffer, data: bytes) -> Blocks:
         """The end of the source: the last records, and whether it is whole."""
-        last = last_start(data)
+        last = self.shape.last_start(data)
         tail = _scan(data, last)
-        closed = tail.closing(data) if self.array else None
-        why = self.damage() or ("the array is cut off" if self.array and closed is None else None)
+        closed = self.closing(data, last, tail)
+        enclosed = "array" if self.array else "object" if self.shape.around else None
+        why = self.damage()
+        if not why and enclosed and closed is None:
+            why = f"the {enclosed} is cut off"
         if closed is not None:
             stop = closed
         else:
-            stop = max(last, tail.end) if why and tail.cut else len(data)
+            stop = max(last, tail.end) if why and (tail.cut or self.shape.around) else len(data)
         if data[:stop].strip(BLANK + b","):
-            yield JsonBlock(buffer, 0, stop, self.at)
+            yield JsonBlock(buffer, 0, stop, self.at, self.shape)
         if closed is not None and (extra := data[closed + 1 :].strip(BLANK)):
             place = self.at + data.index(extra, closed + 1)
-            message = f"{len(extra)} bytes after the end of the array"
+            message = f"{len(extra)} bytes after the end of the {enclosed}"
             rows = Rows()
             rows.reject_record("trailing-bytes", message, None, place, extra)
             yield rows.batch()
         if why:
             whole = tail.end or len(data[:last].rstrip(BLANK + b","))
             raise BrokenSource(self.source, why, self.at + whole if whole else self.whole)
+
+    def closing(self, data: bytes, last: int, tail: _Tail) -> int | None:
+        """Where the bracket is that closes everything, if it is there."""
+        if self.array:
+            return tail.closing(data)
+        if not self.shape.around:
+            return None
+        inside = self.shape.start.match(data, last)
+        end, cut = _object_end(data, last, self.shape.around if inside else ())
+        stripped = data.rstrip(BLANK)
+        damaged = not end and not cut and stripped.endswith(b"}")
+        return len(stripped) - 1 if damaged else end - 1 if end else None
 
 
 @dataclass(frozen=True)
@@ -230,15 +219,18 @@ def _skip_blank(data: bytes, at: int) -> int:
     return blank.end() if blank else at
 
 
-def _object_end(data: bytes, begin: int) -> tuple[int, bool]:
-    """The end of the object that begins there, else 0 and whether the data ends before it."""
-    expected: list[bytes] = []
+def _object_end(data: bytes, begin: int, around: tuple[bytes, ...] = ()) -> tuple[int, bool]:
+    """The end of the object that begins there, else 0 and whether the data ends before it.
+
+    With brackets that are open `around` it, the end of the outermost.
+    """
+    expected = list(around)
     for match in _BRACKETS.finditer(data, begin):
         token = match.group()
         if token in _CLOSING:
             expected.append(_CLOSING[token])
-        elif token == b'"':  # a string without an end; a cut source does not end in a bracket then
-            return 0, not data.rstrip(BLANK).endswith(b"]")
+        elif token == b'"':  # a string without an end; a cut source ends in no closing bracket then
+            return 0, not data.rstrip(BLANK).endswith(around[:1] or b"]")
         elif not token.startswith(b'"'):
             if token != expected.pop():
                 return 0, False
