@@ -10,17 +10,19 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from abpipe.audit import check
     from abpipe.catalog import connect
+    from abpipe.derived.derive import derive
     from abpipe.events.ingest import ingest
     from abpipe.removal import forget
 
 _HOME = {
     "check": "abpipe.audit",
     "connect": "abpipe.catalog",
+    "derive": "abpipe.derived.derive",
     "forget": "abpipe.removal",
     "ingest": "abpipe.events.ingest",
 }
 
-__all__ = ["__version__", "check", "connect", "forget", "ingest"]
+__all__ = ["__version__", "check", "connect", "derive", "forget", "ingest"]
 
 
 def __getattr__(name: str) -> Any:

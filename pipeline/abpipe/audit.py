@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from abpipe.catalog import connect
-from abpipe.contracts import Contract, contracts, raw_tables
+from abpipe.contracts import Contract, contracts, derived_tables, raw_tables
 from abpipe.errors import BrokenSource
 from abpipe.events.parse import parse
+from abpipe.lineage import without_stale
 from abpipe.manifest import File, Manifest, SourceEntry
 from abpipe.parallel import Workers
 from abpipe.raw.sources import Source, find
@@ -49,10 +50,12 @@ def check(
     manifest = opened.manifest()
     findings = [finding for file in manifest.files for finding in _file(opened, file)]
     findings += _strays(opened, manifest)
+    findings += _stale(manifest)
     findings += [finding for entry in manifest.sources for finding in _ledger(entry, manifest)]
     if not any(finding.level == "error" for finding in findings):  # queries need sound files
         with connect(store) as connection:
-            findings += _contents(connection)
+            made = {file.table for file in without_stale(manifest).files}
+            findings += _contents(connection, [name for name in contracts() if name in made])
     return findings
 
 
@@ -104,12 +107,20 @@ def _file(store: Store, file: File) -> Iterator[Finding]:
 
 def _strays(store: Store, manifest: Manifest) -> Iterator[Finding]:
     named = {store.path(file) for file in manifest.files}
-    for table in raw_tables():
+    for table in (*raw_tables(), *derived_tables()):
         for path in sorted((store.folder / table).glob("dataset=*/*.parquet")):
             if path not in named:
                 place = path.relative_to(store.folder).as_posix()
                 what = "no manifest names this file; the next write removes it"
                 yield Finding("warning", place, what)
+
+
+def _stale(manifest: Manifest) -> Iterator[Finding]:
+    current = without_stale(manifest).files
+    for file in manifest.files:
+        if file not in current:
+            what = "made by another version, and not read: `abpipe derive` makes it anew"
+            yield Finding("note", file.path, what)
 
 
 def _ledger(entry: SourceEntry, manifest: Manifest) -> Iterator[Finding]:
@@ -132,8 +143,8 @@ def _ledger(entry: SourceEntry, manifest: Manifest) -> Iterator[Finding]:
         yield Finding("note", entry.name, f"field without a column, kept in extra: {name}", n)
 
 
-def _contents(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
-    for name in raw_tables():
+def _contents(connection: duckdb.DuckDBPyConnection, tables: list[str]) -> Iterator[Finding]:
+    for name in tables:
         contract = contracts()[name]
         for what, n in _violations(connection, contract):
             yield Finding("error", name, what, n)

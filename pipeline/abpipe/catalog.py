@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import suppress
-from importlib.resources import files
 from pathlib import Path
 
 import duckdb
 
 from abpipe import __version__
-from abpipe.contracts import contracts
+from abpipe.contracts import Contract, contracts, derived_tables
+from abpipe.derived.registry import register
 from abpipe.errors import AbpipeError, Storage
+from abpipe.lineage import fresh, macros, sql, without_stale
 from abpipe.manifest import Manifest
 from abpipe.store import CATALOGS, Store, Transaction
 
@@ -30,41 +32,72 @@ def connect(store: Path | str = "abstore") -> duckdb.DuckDBPyConnection:
     ):  # a store may be read-only: its catalog stays as it is
         _renew(opened, manifest)
     connection = duckdb.connect()
-    connection.execute(statements(manifest, opened.folder.resolve()))
+    register(connection)
+    connection.execute(statements(manifest, opened.folder.resolve(), has_functions=True))
     return connection
 
 
-def statements(manifest: Manifest, default: Path | str) -> str:
-    """The SQL that makes the tables and views; `default` is where the store is unless told."""
-    place = f"coalesce(getvariable('{VARIABLE}'), {_quoted(str(default))})"
-    made = []
+def statements(manifest: Manifest, default: Path | str, has_functions: bool = False) -> str:
+    """The SQL that makes the tables and views; `default` is where the store is unless told.
+
+    A derived table is read from its files where they are up to date, and is a view elsewhere; a
+    view that calls abpipe's own functions raises an error where there are none.
+    """
+    place = f"coalesce(getvariable('{VARIABLE}'), {quoted(str(default))})"
+    current = fresh(manifest)
+    made = [macros()]
     for name, contract in contracts().items():
-        if not contract.view and not manifest.files_of(name):
-            nothing = [f'NULL::{_SQL_TYPES[c.type]} AS "{c.name}"' for c in contract.columns]
-            query = f"SELECT {', '.join(nothing)}, NULL::VARCHAR AS dataset WHERE false"
-        elif contract.view:
-            query = files("abpipe").joinpath(contract.stage, f"{name}.sql").read_text("utf-8")
-        else:
-            paths = ", ".join(_quoted(f"/{file.path}") for file in manifest.files_of(name))
-            query = (
-                f"SELECT * FROM read_parquet([{place} || path FOR path IN [{paths}]],\n"
-                "    hive_partitioning = true, hive_types = {'dataset': VARCHAR})"
-            )
-        made.append(f"-- {contract.doc}\nCREATE OR REPLACE VIEW {name} AS\n{query.rstrip()};\n")
+        files = current.get(name, manifest.files_of(name))
+        paths = ", ".join(quoted(f"/{file.path}") for file in files)
+        parts = [scan(f"[{place} || path FOR path IN [{paths}]]")] if files else []
+        if contract.is_raw:
+            parts = parts or [_nothing(contract)]
+        elif not files or {file.dataset for file in files} < manifest.datasets.keys():
+            query = _refusal(contract) if contract.functions and not has_functions else sql(name)
+            done = ", ".join(quoted(file.dataset) for file in files)
+            rest = f"SELECT * FROM (\n{query.rstrip()}\n)\nWHERE dataset NOT IN ({done})"
+            parts.append(rest if files else query.rstrip())
+        query = "\nUNION ALL BY NAME\n".join(parts)
+        made.append(f"-- {contract.doc}\nCREATE OR REPLACE VIEW {name} AS\n{query};\n")
     return "\n".join(made)
 
 
-def commit(transaction: Transaction, manifest: Manifest) -> None:
-    """Commit a manifest with the catalogs that go with it.
+def scan(paths: str) -> str:
+    """The query that reads a table's files, whose paths are an SQL list."""
+    options = "hive_partitioning = true, hive_types = {'dataset': VARCHAR}"
+    return f"SELECT * FROM read_parquet({paths},\n    {options})"
 
-    They are written just before, so that nothing has happened yet if there is no room for them.
+
+def _nothing(contract: Contract) -> str:
+    """The query that answers no row, for a table without files."""
+    columns = ", ".join(f'NULL::{c.sql_type} AS "{c.name}"' for c in contract.columns)
+    return f"SELECT {columns}, NULL::VARCHAR AS dataset WHERE false"
+
+
+def _refusal(contract: Contract) -> str:
+    """The query that says what to do, for a table whose functions only abpipe has."""
+    why = quoted(
+        f"{contract.name} needs abpipe's own functions. Query it by `abpipe sql`, "
+        f"or make it a table: `abpipe derive {contract.name}`"
+    )
+    columns = ", ".join(f'error({why})::{c.sql_type} AS "{c.name}"' for c in contract.columns)
+    return f"SELECT {columns}, error({why})::VARCHAR AS dataset WHERE error({why}) IS NULL"
+
+
+def commit(transaction: Transaction, manifest: Manifest) -> tuple[str, ...]:
+    """Commit a manifest with its catalogs, less the derived tables that it makes out of date.
+
+    Their names come back: they are views again. The catalogs are written just before, so that
+    nothing has happened yet if there is no room for them.
     """
-    full = transaction.complete(manifest)
+    full = transaction.complete(without_stale(manifest))
+    gone = {file.table for file in transaction.manifest.files if file not in full.files}
     transaction.name_files(full)
     written = _write(transaction.store, full)
     transaction.commit(full)
     for temporary, path in written:
         temporary.replace(path)
+    return tuple(name for name in derived_tables() if name in gone)
 
 
 def _write(store: Store, manifest: Manifest) -> list[tuple[Path, Path]]:
@@ -85,35 +118,30 @@ def _write(store: Store, manifest: Manifest) -> list[tuple[Path, Path]]:
     database, temporary = store.folder / catalog, store.temporary(catalog)
     try:
         with duckdb.connect(temporary) as connection:
-            told = [str(place), manifest.digest]
-            connection.execute("CREATE TABLE store AS SELECT ? AS place, ? AS manifest", told)
-            connection.execute(statements(manifest, place))
+            made = statements(manifest, place)
+            connection.execute("CREATE TABLE catalog_of AS SELECT ? AS sha256", [_sha256(made)])
+            connection.execute(made)
     except duckdb.Error as err:
         raise Storage(store.folder, f"the catalog: {err}") from err
     return [*written, (temporary, database)]
 
 
 def _renew(store: Store, manifest: Manifest) -> None:
-    """Write the catalogs anew if the store has moved since, or a crash kept them old."""
+    """Write the catalogs anew if they are not this store's: it moved, or a crash kept them old."""
     database = store.folder / CATALOGS[1]
     if database.exists():
         with duckdb.connect(database, read_only=True) as connection:
-            (told,) = connection.execute("SELECT place, manifest FROM store").fetchall()
-        if told == (str(store.folder.resolve()), manifest.digest):
+            ((told,),) = connection.execute("SELECT sha256 FROM catalog_of").fetchall()
+        if told == _sha256(statements(manifest, store.folder.resolve())):
             return
     for temporary, path in _write(store, manifest):
         temporary.replace(path)
 
 
-_SQL_TYPES = {
-    "binary": "BLOB",
-    "bool": "BOOLEAN",
-    "float64": "DOUBLE",
-    "int32": "INTEGER",
-    "int64": "BIGINT",
-    "string": "VARCHAR",
-}
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"

@@ -40,7 +40,7 @@ StoreDir = Annotated[
 ]
 Dataset = Annotated[str | None, typer.Option("--dataset", help="Name of the dataset")]
 Jobs = Annotated[
-    int | None, typer.Option("-j", "--jobs", min=1, help="Processes (default: all cores)")
+    int | None, typer.Option("-j", "--jobs", min=1, help="How much at once (default: all cores)")
 ]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show where an error came from")]
@@ -108,6 +108,51 @@ def ingest(
         from abpipe import render
 
         render.as_json(done) if json else render.ledgers(done)
+
+
+@app.command()
+def derive(
+    tables: Annotated[
+        list[str] | None, typer.Argument(help="Tables, with what they read (default: all)")
+    ] = None,
+    store: StoreDir = STORE,
+    dataset: Dataset = None,
+    jobs: Jobs = None,
+    memory: Annotated[
+        int | None, typer.Option(min=64, help="MiB for all queries (default: 1024 each)")
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show how tables come about, and make none")
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Make tables of answers: `abpipe derive`, or `abpipe derive clicks` with what it reads."""
+    from abpipe import render
+    from abpipe.parallel import spare_pandas
+    from abpipe.progress import stepped
+
+    spare_pandas()
+    if explain:
+        from abpipe.derived.explain import explain as describe
+
+        found = describe(*(tables or ()), store=store)
+        render.as_json(found) if json else render.explanations(found)
+        return
+    from abpipe.derived.derive import derive as run
+
+    with stepped(quiet or json) as progress:
+        done = run(
+            *(tables or ()),
+            store=store,
+            dataset=dataset,
+            jobs=jobs,
+            memory_mb=memory,
+            progress=progress,
+        )
+    if json or not quiet:
+        render.as_json(done) if json else render.derived(done)
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +14,18 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
     import pyarrow as pa
+
+
+_STAGES = ("events", "derived")
+_SQL_TYPES = {
+    "binary": "BLOB",
+    "bool": "BOOLEAN",
+    "float32": "FLOAT",
+    "float64": "DOUBLE",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "string": "VARCHAR",
+}
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,13 @@ class Column:
     values: tuple[str, ...] = ()
 
     @property
+    def sql_type(self) -> str:
+        """The type's name in DuckDB."""
+        if self.type.startswith("list<"):
+            return replace(self, type=self.type[5:-1]).sql_type + "[]"
+        return _SQL_TYPES[self.type]
+
+    @property
     def rule(self) -> str | None:
         """The SQL condition that every value that is not NULL keeps."""
         if self.values:
@@ -43,7 +62,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Contract:
-    """One table or view."""
+    """One table or view.
+
+    `functions` are those of abpipe's own that its query calls. `by` is the column by whose ranges
+    the query may run: its rows depend only on rows with equal values there.
+    """
 
     name: str
     stage: str
@@ -52,6 +75,13 @@ class Contract:
     columns: tuple[Column, ...]
     view: bool = False
     reads: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
+    by: str | None = None
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether ingest fills it."""
+        return self.stage == "events" and not self.view
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -104,13 +134,18 @@ def _folder() -> Traversable:
 
 @cache
 def contracts() -> dict[str, Contract]:
-    """All tables and views by name, views after the tables they read."""
-    found = [
-        _contract(entry.name.removesuffix(".toml"), tomllib.loads(entry.read_text("utf-8")))
-        for entry in _folder().iterdir()
-        if entry.name.endswith(".toml")
-    ]
-    return {c.name: c for c in sorted(found, key=lambda c: (c.view, c.name))}
+    """All tables and views by name, by stage, each after what it reads."""
+    names = (entry.name for entry in _folder().iterdir() if entry.name.endswith(".toml"))
+    found = {
+        name: _contract(name, tomllib.loads((_folder() / f"{name}.toml").read_text("utf-8")))
+        for name in sorted(file.removesuffix(".toml") for file in names)
+    }
+
+    def depth(contract: Contract) -> int:
+        return 1 + max((depth(found[name]) for name in contract.reads), default=0)
+
+    order = sorted(found.values(), key=lambda c: (_STAGES.index(c.stage), depth(c), c.name))
+    return {contract.name: contract for contract in order}
 
 
 def _contract(name: str, toml: dict[str, Any]) -> Contract:
@@ -129,7 +164,13 @@ def _frozen(toml: dict[str, Any]) -> dict[str, Any]:
 @cache
 def raw_tables() -> tuple[str, ...]:
     """The names of the tables that ingest fills."""
-    return tuple(c.name for c in contracts().values() if c.stage == "events" and not c.view)
+    return tuple(c.name for c in contracts().values() if c.is_raw)
+
+
+@cache
+def derived_tables() -> tuple[str, ...]:
+    """The names of the tables that queries make, each after what it reads."""
+    return tuple(c.name for c in contracts().values() if c.stage == "derived" and not c.view)
 
 
 def dataset(name: str, tool: str) -> Dataset:

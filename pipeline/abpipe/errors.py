@@ -234,3 +234,22 @@ class SeveralDatasets(AbpipeError):
         super().__init__(
             f"{name} is in several datasets: {', '.join(self.datasets)}. Name one: `--dataset NAME`"
         )
+
+
+class NotDerived(AbpipeError):
+    """A table was to be derived that is not made by a query."""
+
+    def __init__(self, table: str, tables: Iterable[str]) -> None:
+        self.table, self.tables = table, tuple(tables)
+        super().__init__(f"{table} is no derived table. Choose among: {', '.join(self.tables)}")
+
+
+class TooLittleMemory(AbpipeError):
+    """A query of a derived table cannot do with the memory it may use."""
+
+    def __init__(self, table: str, memory_mb: int) -> None:
+        self.table, self.memory_mb = table, memory_mb
+        super().__init__(
+            f"{table} cannot be derived in {memory_mb:,} MiB. Nothing was stored. "
+            "Allow more, or run fewer queries at once: `--memory`, `--jobs`"
+        )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,10 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class File:
-    """One Parquet file of a table; `source_no` is None where it belongs to the dataset."""
+    """One Parquet file of a table; `source_no` is None where it belongs to the dataset.
+
+    `digest` says what a derived table was made of: see `abpipe.lineage`.
+    """
 
     table: str
     dataset: str
@@ -30,6 +32,7 @@ class File:
     rows: int
     bytes: int
     sha256: str
+    digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -131,11 +134,6 @@ class Manifest:
         """The text of the file."""
         return orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the file's text: which commit this is."""
-        return hashlib.sha256(self.json()).hexdigest()
-
     def files_of(self, table: str, dataset: str | None = None) -> list[File]:
         """The files of a table, in the order of their sources."""
         return [f for f in self.files if f.table == table and dataset in (None, f.dataset)]
@@ -168,6 +166,10 @@ class Manifest:
     def with_files(self, files: Iterable[File]) -> Manifest:
         """This manifest with files added."""
         return replace(self, files=_in_order((*self.files, *files)))
+
+    def without_files(self, files: Container[File]) -> Manifest:
+        """This manifest without some files."""
+        return replace(self, files=tuple(file for file in self.files if file not in files))
 
     def without_source(self, source_no: int) -> Manifest:
         """This manifest without a source; a dataset goes with its last one."""

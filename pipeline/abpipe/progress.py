@@ -47,14 +47,34 @@ def weighed(quiet: bool) -> Iterator[Progress | None]:
     from rich.progress import BarColumn, DownloadColumn, TransferSpeedColumn
 
     with _bars(BarColumn(), DownloadColumn(), TransferSpeedColumn()) as bars:
-        tasks: dict[str, Any] = {}
+        yield _each(bars)
 
-        def advance(source: str, size: int, done: int) -> None:
-            if source not in tasks:
-                tasks[source] = bars.add_task(source, total=size)
-            bars.update(tasks[source], completed=done)
 
-        yield advance
+@contextmanager
+def stepped(quiet: bool) -> Iterator[Progress | None]:
+    """A bar for each table with its steps and time left; elsewhere a line for each."""
+    if quiet:
+        yield None
+        return
+    if not sys.stderr.isatty():
+        yield lambda name, total, done: say(f"{name}: done") if done == total else None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn
+
+    with _bars(BarColumn(), MofNCompleteColumn()) as bars:
+        yield _each(bars)
+
+
+def _each(bars: Any) -> Progress:
+    """A bar for each name that is told of."""
+    tasks: dict[str, Any] = {}
+
+    def advance(name: str, total: int, done: int) -> None:
+        if name not in tasks:
+            tasks[name] = bars.add_task(name, total=total)
+        bars.update(tasks[name], total=total, completed=done)
+
+    return advance
 
 
 def _bars(*columns: Any) -> Any:

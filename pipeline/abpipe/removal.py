@@ -25,7 +25,8 @@ class Forgotten:
     """What was removed.
 
     `mentions` counts rows of others that still name the annotator. `short` are the sources that
-    left out records because a source that is gone now had them.
+    left out records because a source that is gone now had them. `stale` are the derived tables that
+    held rows of it: their files went, too.
     """
 
     records: int
@@ -33,6 +34,7 @@ class Forgotten:
     sources: list[str]
     mentions: int = 0
     short: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
 
 
 def forget(
@@ -69,11 +71,11 @@ def _forget_source(transaction: Transaction, name: str, dataset: str | None) -> 
         raise SeveralDatasets(name, [entry.dataset for entry in gone])
     for entry in gone:
         manifest = manifest.without_source(entry.source_no)
-    commit(transaction, manifest)
+    stale = commit(transaction, manifest)
     records = sum(entry.ledger.records["rows"] for entry in gone)
     rejects = sum(sum(entry.ledger.rejects.values()) for entry in gone)
     short = manifest.short(gone[0])
-    return Forgotten(records, rejects, [entry.name for entry in gone], short=short)
+    return Forgotten(records, rejects, [entry.name for entry in gone], short=short, stale=stale)
 
 
 def _forget_annotator(transaction: Transaction, annotator: str, dataset: str | None) -> Forgotten:
@@ -85,8 +87,7 @@ def _forget_annotator(transaction: Transaction, annotator: str, dataset: str | N
     if not done.sources:
         listing = "abpipe sql 'SELECT DISTINCT annotator_id FROM annotations'"
         raise NotFound("annotator", annotator, f"List them: `{listing}`")
-    commit(transaction, manifest)
-    return done
+    return replace(done, stale=commit(transaction, manifest))
 
 
 def _without_annotator(

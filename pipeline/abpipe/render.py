@@ -16,6 +16,8 @@ from abpipe.progress import say
 
 if TYPE_CHECKING:
     from abpipe.audit import Finding
+    from abpipe.derived.derive import Derived
+    from abpipe.derived.explain import Explanation
     from abpipe.events.ingest import Ingested
     from abpipe.manifest import SourceEntry
     from abpipe.removal import Forgotten
@@ -39,6 +41,7 @@ def ledgers(results: Iterable[Ingested]) -> None:
             say(f"{result.source.name} is in the store already: nothing changed")
         for name in result.short:
             say(f"{name} left out duplicates of what it replaced: ingest it again with --replace")
+        _stale(result.stale)
     _ledgers([result.source for result in results])
 
 
@@ -90,7 +93,7 @@ def summary(found: Summary) -> None:
     _ledgers(found.sources)
     table = _table("table", *found.rows, "size", left=1)
     for name, size in found.bytes.items():
-        numbers = (f"{rows[name]:,}" for rows in found.rows.values())
+        numbers = (f"{rows[name]:,}" if name in rows else "view" for rows in found.rows.values())
         table.add_row(name, *numbers, _size(size))
     _show(table)
     coverage = _table("coverage", *found.coverage, left=1)
@@ -113,6 +116,30 @@ def findings(found: Sequence[Finding]) -> None:
         say("everything is as it should be")
 
 
+def derived(done: Iterable[Derived]) -> None:
+    """What became of derived tables."""
+    table = _table("table", "dataset", "state", "rows", "seconds", left=3)
+    for one in done:
+        state = "made" if one.is_new else "up to date"
+        table.add_row(one.table, one.dataset, state, f"{one.rows:,}", f"{one.seconds:.1f}")
+    _show(table)
+
+
+def explanations(found: Iterable[Explanation]) -> None:
+    """How derived tables come about."""
+    for one in found:
+        table = _table("reads", "which has", left=2)
+        for name, doc in one.reads.items():
+            table.add_row(name, doc)
+        states = ", ".join(f"{dataset}: {state}" for dataset, state in one.state.items())
+        lines = [f"{one.table}: {one.doc}", f"Key: {', '.join(one.key)}. Now: {states}"]
+        if one.functions:
+            lines.append(f"Calls abpipe's own functions: {', '.join(one.functions)}")
+        _write(lines)
+        _show(table)
+        _write(["", one.sql])
+
+
 def forgotten(done: Forgotten) -> None:
     """What was removed from a store."""
     sources = ", ".join(done.sources)
@@ -121,6 +148,17 @@ def forgotten(done: Forgotten) -> None:
         say(f"{done.mentions:,} rows of others still hold the id in a text: see the column extra")
     for name in done.short:
         say(f"{name} left out duplicates of it: `abpipe ingest --replace` brings them back")
+    _stale(done.stale)
+
+
+def _stale(tables: Sequence[str]) -> None:
+    if tables:
+        say(f"views again, until `abpipe derive` makes them tables: {', '.join(tables)}")
+
+
+def _write(lines: Iterable[str]) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
 
 
 def _size(n: int) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from abpipe.catalog import connect
-from abpipe.contracts import raw_tables
+from abpipe.contracts import derived_tables, raw_tables
+from abpipe.lineage import without_stale
 from abpipe.manifest import SourceEntry
 from abpipe.store import Store
 
@@ -35,7 +36,10 @@ GROUP BY dataset
 
 @dataclass(frozen=True)
 class Summary:
-    """The contents of a store; `coverage` counts pictures and records by dataset."""
+    """The contents of a store; `coverage` counts pictures and records by dataset.
+
+    `rows` has the raw tables, and the derived ones that are up to date: others are views.
+    """
 
     folder: str
     datasets: dict[str, dict[str, str]]
@@ -50,7 +54,7 @@ def summarize(store: Path | str = "abstore") -> Summary:
     manifest = Store(store).manifest()
     rows: dict[str, Counter[str]] = {name: Counter() for name in manifest.datasets}
     size: Counter[str] = Counter()
-    for file in manifest.files:
+    for file in without_stale(manifest).files:
         rows[file.dataset][file.table] += file.rows
         size[file.table] += file.bytes
     coverage: dict[str, dict[str, int]] = {name: {} for name in manifest.datasets}
@@ -64,7 +68,7 @@ def summarize(store: Path | str = "abstore") -> Summary:
         str(store),
         manifest.datasets,
         manifest.sources,
-        {name: {table: rows[name][table] for table in raw_tables()} for name in rows},
-        {table: size[table] for table in raw_tables()},
+        {name: dict(counts) for name, counts in rows.items()},
+        {table: size[table] for table in (*raw_tables(), *derived_tables())},
         coverage,
     )

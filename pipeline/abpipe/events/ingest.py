@@ -28,13 +28,15 @@ SMALL = 4 << 20
 class Ingested:
     """What one source brought: its entry in the manifest, and the rows of each table.
 
-    `short` are the sources that left out records which the content now replaced had.
+    `short` are the sources that left out records which the content now replaced had, `stale` the
+    derived tables that the new rows put out of date: they are views until they are derived again.
     """
 
     source: SourceEntry
     rows: dict[str, int]
     is_new: bool
     short: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
 
 
 def ingest(

@@ -78,9 +78,10 @@ class Job:
                 ledger,
             )
             files = [*merged.files.values(), *self._classes(transaction)]
-            commit(transaction, transaction.manifest.with_source(entry, files))
+            stale = commit(transaction, transaction.manifest.with_source(entry, files))
             short = transaction.manifest.short(old) if old else ()
-            return Ingested(entry, _rows(transaction, source_no), is_new=True, short=short)
+            rows = _rows(transaction, source_no)
+            return Ingested(entry, rows, is_new=True, short=short, stale=stale)
 
     @property
     def _tool(self) -> str:

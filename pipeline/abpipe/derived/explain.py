@@ -1,0 +1,49 @@
+"""Explain: how a derived table comes about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from abpipe.contracts import contracts, derived_tables
+from abpipe.lineage import checked, functions, needed, sql, states
+from abpipe.manifest import Manifest
+from abpipe.store import Store
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A derived table: what a row is, its query, and the state of it in each dataset.
+
+    `reads` holds all that it reads, directly or not, with what a row of each is.
+    """
+
+    table: str
+    doc: str
+    key: tuple[str, ...]
+    reads: dict[str, str]
+    functions: list[str]
+    state: dict[str, str]
+    sql: str
+
+
+def explain(*tables: str, store: Path | str = "abstore") -> list[Explanation]:
+    """How derived tables (all, unless named) come about, and whether they are up to date.
+
+    Raises NotDerived for a table that no query makes, NoStore if there is no store.
+    """
+    manifest = Store(store).manifest()
+    return [_explain(name, manifest) for name in checked(tables) or derived_tables()]
+
+
+def _explain(table: str, manifest: Manifest) -> Explanation:
+    contract = contracts()[table]
+    return Explanation(
+        table,
+        contract.doc,
+        contract.key,
+        {name: contracts()[name].doc for name in needed([table]) if name != table},
+        functions(table),
+        states(table, manifest),
+        sql(table),
+    )

@@ -1,0 +1,102 @@
+"""Where a table's rows come from: its SQL, what it reads, and a digest of both."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+
+from abpipe.contracts import contracts, derived_tables
+from abpipe.derived.registry import FUNCTIONS
+from abpipe.errors import NotDerived
+from abpipe.manifest import File, Manifest
+
+
+def sql(name: str) -> str:
+    """The query that a view or a derived table is."""
+    return _text(contracts()[name].stage, f"{name}.sql")
+
+
+def macros() -> str:
+    """The SQL macros that the queries share."""
+    return _text("derived", "macros.sql")
+
+
+def checked(tables: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of tables. Raises NotDerived for one that no query makes."""
+    for table in tables:
+        if table not in derived_tables():
+            raise NotDerived(table, derived_tables())
+    return tables
+
+
+def needed(names: Iterable[str]) -> list[str]:
+    """The tables named and all that they read, directly or not, each after what it reads."""
+    wanted, todo = set[str](), [*names]
+    while todo:
+        name = todo.pop()
+        if name not in wanted:
+            wanted.add(name)
+            todo += contracts()[name].reads
+    return [name for name in contracts() if name in wanted]
+
+
+def functions(name: str) -> list[str]:
+    """abpipe's own functions that a table calls, itself or through what it reads."""
+    called = {function for read in needed([name]) for function in contracts()[read].functions}
+    return sorted(called)
+
+
+def digests(manifest: Manifest, dataset: str) -> dict[str, str]:
+    """For each table and view, the SHA-256 of all that its rows in a dataset depend on.
+
+    Of a raw table: its files. Of a query: its text, its columns, the functions it calls, and the
+    digests of what it reads.
+    """
+    found: dict[str, str] = {}
+    for name, contract in contracts().items():
+        if contract.is_raw:
+            parts = sorted(file.sha256 for file in manifest.files_of(name, dataset) if file.rows)
+        else:
+            modules = sorted({FUNCTIONS[function].module for function in contract.functions})
+            types = [f"{column.name} {column.type}" for column in contract.columns]
+            parts = [macros(), sql(name), *types, *map(_source, modules)]
+            parts += [found[read] for read in contract.reads]
+        found[name] = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return found
+
+
+def fresh(manifest: Manifest) -> dict[str, list[File]]:
+    """For each derived table, its files that hold what its query would answer now."""
+    current = {dataset: digests(manifest, dataset) for dataset in manifest.datasets}
+    return {
+        name: [
+            file for file in manifest.files_of(name) if file.digest == current[file.dataset][name]
+        ]
+        for name in derived_tables()
+    }
+
+
+def states(name: str, manifest: Manifest) -> dict[str, str]:
+    """For each dataset, whether a derived table is a table that is up to date, or a view."""
+    done = {file.dataset for file in fresh(manifest)[name]}
+    return {dataset: "table" if dataset in done else "view" for dataset in manifest.datasets}
+
+
+def without_stale(manifest: Manifest) -> Manifest:
+    """The manifest without the files of derived tables that are out of date."""
+    current = {file for files_now in fresh(manifest).values() for file in files_now}
+    derived = [file for name in derived_tables() for file in manifest.files_of(name)]
+    return manifest.without_files([file for file in derived if file not in current])
+
+
+@cache
+def _source(module: str) -> str:
+    package, _, name = module.rpartition(".")
+    return files(package).joinpath(f"{name}.py").read_text("utf-8")
+
+
+@cache
+def _text(stage: str, name: str) -> str:
+    return files("abpipe").joinpath(stage, name).read_text("utf-8")
