@@ -5,13 +5,24 @@ It imports little: worker processes import it, too, and need none of the command
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 
 from abpipe.errors import AbpipeError
+from abpipe.process import leave, start_fast
 
 INTERRUPTED = 130
+
+
+def run() -> None:
+    """The command as a process of its own."""
+    start_fast()
+    try:
+        main()
+    except SystemExit as end:
+        if not isinstance(end.code, int | None):  # a message, which Python prints
+            raise
+        leave(end.code or 0)
 
 
 def main() -> None:
@@ -31,9 +42,8 @@ def main() -> None:
         if isinstance(end, SystemExit) and end.code != INTERRUPTED:  # typer's word for Ctrl-C
             raise
         sys.stderr.write("interrupted: what was not finished was not stored\n")
-        sys.stderr.flush()
-        os._exit(INTERRUPTED)  # other threads might have more to say
+        leave(INTERRUPTED)  # other threads might have more to say
 
 
 if __name__ == "__main__":
-    main()
+    run()

@@ -88,7 +88,7 @@ def ingest(
 ) -> None:
     """Add sources to a store: `abpipe ingest imagenet_ab_v1_0.tar.gz`."""
     from abpipe.events.ingest import ingest as run
-    from abpipe.parallel import spare_pandas
+    from abpipe.process import spare_pandas
     from abpipe.progress import weighed
 
     spare_pandas()
@@ -202,7 +202,7 @@ def check(
     """Verify a store, or sources without ingesting them; exit 1 if there is an error."""
     from abpipe import render
     from abpipe.audit import check as run
-    from abpipe.parallel import spare_pandas
+    from abpipe.process import spare_pandas
 
     spare_pandas()
     found = run(*(sources or ()), store=store, jobs=jobs)

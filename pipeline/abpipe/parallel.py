@@ -6,25 +6,28 @@ import gc
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import util
 from multiprocessing.shared_memory import SharedMemory
 from traceback import clear_frames
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from abpipe.errors import BrokenSource
 from abpipe.parcel import Parcel
+from abpipe.process import leave, spare_pandas, start_fast
 from abpipe.raw.buffer import BLOCK_BYTES, Buffer
 
 if TYPE_CHECKING:
     from abpipe.raw.block import Block, Blocks, Take
     from abpipe.rows import Batch
 
+#: From a block to its rows; other processes import it by its name.
+Parse: TypeAlias = "Callable[[Block], Batch]"
 
 #: Blocks that may wait for each other process, so that none is idle while this one writes.
 AHEAD = 6
@@ -79,12 +82,9 @@ class Workers:
         self._stack.close()
 
     def map(
-        self, parse: Callable[[Block], Batch], read: Callable[[Take], Blocks]
+        self, parse: Parse, read: Callable[[Take], Blocks]
     ) -> Iterator[Batch]:
-        """The batches of all blocks that `read` yields, in their order.
-
-        Other processes import `parse` by its name.
-        """
+        """The batches of all blocks that `read` yields, in their order."""
         waiting: deque[_Task] = deque()
         try:
             try:
@@ -93,29 +93,33 @@ class Workers:
                     while waiting and (waiting[0].done or len(waiting) > 2 * AHEAD * self.jobs):
                         yield self._finish(waiting.popleft())
             except BrokenSource:  # what was read before is good
-                yield from self._rest(waiting)
+                yield from self._rest(parse, waiting)
                 raise
-            yield from self._rest(waiting)
+            yield from self._rest(parse, waiting)
         finally:  # of a reader that broke off: its buffers are wanted again
             for task in waiting:
                 if isinstance(task.result, Future) and not task.result.cancel():
                     task.result.exception()
             self._free = deque(self._slots)
 
-    def _rest(self, waiting: deque[_Task]) -> Iterator[Batch]:
+    def _rest(self, parse: Parse, waiting: deque[_Task]) -> Iterator[Batch]:
+        """The batches of what was read to its end; this process helps with what is left to do."""
+        undone = [task for task in waiting if not task.done]
         while waiting:
+            while undone and not waiting[0].done:
+                undone.pop().take_back(parse)
             yield self._finish(waiting.popleft())
 
-    def _start(self, parse: Callable[[Block], Batch], block: Block | Batch) -> _Task:
+    def _start(self, parse: Parse, block: Block | Batch) -> _Task:
         """Have a block parsed: elsewhere if a buffer to go on with is left, else here and now."""
         buffer: Buffer | None = getattr(block, "buffer", None)
         if buffer is None:  # the reader itself had something to say
-            return _Task(cast("Batch", block), None)
+            return _Task(block, cast("Batch", block), None)
         if self._pool and self._free and buffer in self._slots:
-            return _Task(self._pool.submit(_work, parse, cast("Block", block)), buffer)
+            return _Task(block, self._pool.submit(_work, parse, cast("Block", block)), buffer)
         batch = parse(cast("Block", block))
         self._give_back(buffer)
-        return _Task(batch, None)
+        return _Task(block, batch, None)
 
     def _finish(self, task: _Task) -> Batch:
         """The batch of a block, whose buffer is free again."""
@@ -129,10 +133,11 @@ class Workers:
             self._free.append(buffer)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Task:
     """A block on its way, and the buffer that it keeps until it is there."""
 
+    block: Block | Batch
     result: Future[Batch | Parcel] | Batch
     buffer: Buffer | None
 
@@ -140,8 +145,13 @@ class _Task:
     def done(self) -> bool:
         return not isinstance(self.result, Future) or self.result.done()
 
+    def take_back(self, parse: Parse) -> None:
+        """Parse the block here, if no other process has begun to."""
+        if isinstance(self.result, Future) and self.result.cancel():
+            self.result = parse(cast("Block", self.block))
 
-def _work(parse: Callable[[Block], Batch], block: Block) -> Batch | Parcel:
+
+def _work(parse: Parse, block: Block) -> Batch | Parcel:
     """Parse a block in another process; its rows go back in the memory that it came in."""
     batch = parse(block)
     return Parcel.pack(batch, block.buffer) or batch
@@ -161,7 +171,10 @@ def _interrupts_ignored() -> Iterator[None]:
 
 
 def _begin() -> None:
-    """End with the process that reads, however it ends."""
+    """Start fast, and end with the process that reads, however it ends."""
+    start_fast()
+    spare_pandas()
+    util.Finalize(None, leave, (0,), exitpriority=-1)  # the last one, once the results are out
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
@@ -184,26 +197,8 @@ def _shared_memory() -> int:
 
 def _start() -> None:
     """Import what parsing the most usual blocks needs."""
-    spare_pandas()
     import abpipe.events.imagenet
     import abpipe.events.parse  # noqa: F401
-
-
-def spare_pandas() -> None:
-    """Have this process do without pandas, from now on: only for those that are abpipe's own.
-
-    The first `pyarrow.array` imports pandas where it is installed, 0.2 s that nothing here needs.
-    """
-    if "pandas" not in sys.modules:
-        sys.meta_path.insert(0, _NoPandas())
-
-
-class _NoPandas:
-    """An importer that denies pandas, and has no word on anything else."""
-
-    def find_spec(self, name: str, _path: object = None, _target: object = None) -> None:
-        if name == "pandas":
-            raise ModuleNotFoundError("abpipe's own processes do without pandas", name=name)
 
 
 def _discard(memory: SharedMemory) -> None:

@@ -17,16 +17,19 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from abpipe.contracts import contracts, raw_tables
 from abpipe.errors import NoStore, Storage
 from abpipe.manifest import File, Manifest
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 TEMPORARY = ".tmp"
 MANIFEST = "manifest.json"
@@ -210,23 +213,28 @@ class TableWriter:
         source_no: int | None,
         encoder: Executor,
     ) -> None:
-        self._contract = contract = contracts()[table]
+        self._contract = contracts()[table]
         self.path, self.temporary = path, path.with_name(path.name + TEMPORARY)
         self.table, self.dataset, self.source_no, self._name = table, dataset, source_no, name
         self._file = self.temporary.open("wb")
-        self._parquet = pq.ParquetWriter(
-            self._file,
-            contract.memory_schema,
-            compression="zstd",
-            compression_level=1,
-            store_schema=False,  # a dictionary in memory is a plain string to readers
-            use_dictionary=contract.encoded(None, "dictionary"),
-            column_encoding=dict.fromkeys(contract.encoded("delta"), "DELTA_BINARY_PACKED"),
-        )
         self._encoder, self._encoding = encoder, Future[None]()
         self._encoding.set_result(None)
         self._waiting: list[pa.Table] = []
         self._waiting_bytes = self.rows = 0
+
+    @cached_property
+    def _parquet(self) -> pq.ParquetWriter:
+        import pyarrow.parquet as pq  # only now: other processes were waiting for blocks
+
+        return pq.ParquetWriter(
+            self._file,
+            self._contract.memory_schema,
+            compression="zstd",
+            compression_level=1,
+            store_schema=False,  # a dictionary in memory is a plain string to readers
+            use_dictionary=self._contract.encoded(None, "dictionary"),
+            column_encoding=dict.fromkeys(self._contract.encoded("delta"), "DELTA_BINARY_PACKED"),
+        )
 
     def write(self, table: pa.Table) -> None:
         """Append rows; columns that the table lacks are NULL."""
@@ -270,6 +278,8 @@ class TableWriter:
 
     def staged(self) -> pa.Table:
         """What has been written, before it is part of the store."""
+        import pyarrow.parquet as pq
+
         return pq.read_table(self.temporary)
 
     def abandon(self) -> None:
@@ -277,7 +287,8 @@ class TableWriter:
         self._waiting.clear()
         wait([self._encoding])
         with suppress(OSError, pa.ArrowException):
-            self._parquet.close()
+            if "_parquet" in vars(self):
+                self._parquet.close()
         with suppress(OSError):
             self._file.close()
         self.temporary.unlink(missing_ok=True)
@@ -285,6 +296,8 @@ class TableWriter:
 
 def read_groups(path: Path) -> Iterator[pa.Table]:
     """The row groups of a file, one after the other."""
+    import pyarrow.parquet as pq
+
     with pq.ParquetFile(path) as file:
         for i in range(file.num_row_groups):
             yield file.read_row_group(i)

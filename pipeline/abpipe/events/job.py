@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from abpipe.catalog import commit
 from abpipe.contracts import classes, raw_tables
 from abpipe.contracts import dataset as known_dataset
 from abpipe.errors import (
@@ -24,7 +23,6 @@ from abpipe.errors import (
     WrongTool,
 )
 from abpipe.events.ingest import Ingested, Progress
-from abpipe.events.merge import merge
 from abpipe.events.parse import parse
 from abpipe.manifest import File, Ledger, SourceEntry
 from abpipe.parallel import Workers
@@ -62,6 +60,9 @@ class Job:
             source_no = old.source_no if old else transaction.manifest.next_source_no
             on_read = partial(progress, self.source.name, size) if progress else None
             counts, new, broken = self._write(transaction, workers, source_no, on_read)
+            from abpipe.catalog import commit  # only now: other processes were waiting for blocks
+            from abpipe.events.merge import merge
+
             merged = merge(transaction, new, source_no)
             ledger = Ledger.of(counts, merged.duplicates, merged.conflicts)
             self._judge(new)
