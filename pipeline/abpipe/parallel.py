@@ -81,9 +81,7 @@ class Workers:
                 slot.release()
         self._stack.close()
 
-    def map(
-        self, parse: Parse, read: Callable[[Take], Blocks]
-    ) -> Iterator[Batch]:
+    def map(self, parse: Parse, read: Callable[[Take], Blocks]) -> Iterator[Batch]:
         """The batches of all blocks that `read` yields, in their order."""
         waiting: deque[_Task] = deque()
         try:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abpipe.events.imagenet_strict import integer, number
-from abpipe.events.lines import Bytes, Ints, decimals, either, integers, ranges, strings
+from abpipe.events.lines import Bytes, Ints, decimals, either, find_all, integers, ranges, strings
 from abpipe.rows import BadRecord
 
 Read = Callable[[Bytes, Ints, Ints], tuple[Any, Any]]
@@ -93,9 +94,10 @@ texts = st.lists(digits.map(str.encode), min_size=1, max_size=8)
 
 
 @settings(max_examples=300, deadline=None)
-@given(texts)
-def test_whole_numbers_that_are_sure_are_what_python_reads(texts: list[bytes]) -> None:
-    for text, (value, sure) in zip(texts, read(integers, texts), strict=True):
+@given(texts, st.sampled_from([8, 16]))
+def test_whole_numbers_that_are_sure_are_what_python_reads(texts: list[bytes], most: int) -> None:
+    found = read(partial(integers, most=most), texts)
+    for text, (value, sure) in zip(texts, found, strict=True):
         assert not sure or same(value, strictly(integer, text)), text
         assert not sure or same(float(value), strictly(number, text)), text  # some become doubles
 
@@ -107,9 +109,24 @@ def test_decimals_that_are_sure_are_what_python_reads_to_the_last_bit(texts: lis
         assert not sure or same(value, strictly(number, text)), text
 
 
-@pytest.mark.parametrize("text", [b"0", b"7", b"-3", b"1641425051975", b"9999999999999999"])
-def test_usual_whole_numbers_are_sure(text: bytes) -> None:
-    assert read(integers, [text]) == [(int(text), True)]
+@pytest.mark.parametrize("text", [b"0", b"7", b"-3", b"99999999", b"-99999999"])
+@pytest.mark.parametrize("most", [8, 16])
+def test_usual_whole_numbers_are_sure(text: bytes, most: int) -> None:
+    assert read(partial(integers, most=most), [text]) == [(int(text), True)]
+
+
+@pytest.mark.parametrize("text", [b"1641425051975", b"9999999999999999"])
+def test_times_are_sure_and_too_long_for_other_numbers(text: bytes) -> None:
+    assert read(partial(integers, most=16), [text]) == [(int(text), True)]
+    assert [sure for _, sure in read(integers, [text])] == [False]
+
+
+@pytest.mark.parametrize("piece", [1, 7, 64])
+def test_bytes_are_found_across_pieces(monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
+    monkeypatch.setattr("abpipe.events.lines._PIECE", piece)
+    data = np.frombuffer(b"\nab\n" * 5 + b"c\n\n", np.uint8)
+    assert find_all(data, ord("\n")).tolist() == [i for i, b in enumerate(data) if b == 10]
+    assert find_all(data[:0], ord("\n")).tolist() == []
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from abpipe.events.lines import (
     Ints,
     decimals,
     either,
+    find_all,
     integers,
     ranges,
     strings,
@@ -115,7 +116,7 @@ class _Scan:
     def _find_lines(self) -> None:
         """Where the lines of the files begin and end, leaving out what is between the files."""
         starts, ends = self.block.starts, self.block.ends
-        newline = np.flatnonzero(self.text.data[: ends[-1]] == ord("\n"))
+        newline = find_all(self.text.data[: ends[-1]], ord("\n"))
         first, last = np.searchsorted(newline, starts), np.searchsorted(newline, ends)
         self.n_lines = last - first
         if self.n_lines.sum() != len(newline):
@@ -129,9 +130,9 @@ class _Scan:
 
     def _check_flow(self) -> None:
         self.code = code = line_codes(self.text.data, self.begin)
-        step = code[:-1].astype(np.int64) * 256
+        step = np.multiply(code[:-1], 256, dtype=np.int64)
         step += code[1:]
-        self.good[self._file_of(np.flatnonzero(~ALLOWED[step]) + 1)] = False
+        self.good[self._file_of(np.flatnonzero(~ALLOWED.take(step)) + 1)] = False
         first, last = self.first[self.full], self.last[self.full] - 1
         whole = code[first] == CODES["<annotat"]
         whole &= code[last] == CODES["</annota"]
@@ -168,7 +169,9 @@ class _Scan:
 
     def _count(self, at: Ints) -> Ints:
         """How many of these lines each file has."""
-        return np.diff(np.searchsorted(at, self.last), prepend=0)
+        bounds = np.searchsorted(at, self.last)
+        bounds[1:] -= bounds[:-1].copy()
+        return bounds
 
     def _file_of(self, lines: Ints) -> Ints:
         return np.searchsorted(self.last, lines, side="right")
@@ -188,6 +191,7 @@ class _Scan:
     def _read_values(self) -> None:
         """Read all values; forget those of files in which any value is not plain."""
         self.int = self._read("d", integers)
+        self.time = self._read("t", partial(integers, most=16))
         self.float = self._read("f", decimals)
         self.string = self._read("s", strings)
         self.first_word: dict[str, list[Any]] = {}
@@ -245,7 +249,7 @@ class _Scan:
 
     def _keep_good_values(self) -> None:
         keep = {name: self.good[self._file_of(at)] for name, at in self.at.items()}
-        for values in (self.int, self.float, self.first_word):
+        for values in (self.int, self.time, self.float, self.first_word):
             for name, columns in values.items():
                 values[name] = [column[keep[name]] for column in columns]
         for name, texts in self.string.items():
@@ -259,7 +263,9 @@ class _Scan:
     def tables(self) -> tuple[dict[str, pa.Table], dict[str, Ints]]:
         """The rows of the good files, and for each row the number of its file in the block."""
         good = np.flatnonzero(self.good)
-        members = pa.array([self.block.members[i] for i in good])
+        members = pa.array(self.block.members)
+        if len(good) < len(members):
+            members = members.take(pa.array(good))
         object_file, event_record = self._head_of("object"), self._record_of_events()
         tables = {
             "images": self._images(members),
@@ -316,7 +322,7 @@ class _Scan:
         of_record = pa.array(self.file_of_record)
         n = len(of_record)
         assignment, hit = self.string["task"]
-        estimate, submitted, hovered = self.int["task"]
+        (estimate, hovered), (submitted,) = self.int["task"], self.time["task"]
         display_height, page_x, page_y, display_width, slot = self.int["place"]
         natural_height, natural_width, page, select_count = self.int["state"]
         spelled_empty = sum(self.n_empty[name] << i for i, name in enumerate(_LISTS))
@@ -360,7 +366,7 @@ class _Scan:
             items = self.n_items[name]
             place = ranges(next_place, items)
             seq[place] = place - np.repeat(next_place, items)
-            t_ms[place] = self.int[name][0]
+            t_ms[place] = self.time[name][0]
             kind[place] = code
             if name in self.float:
                 x[place], y[place] = self.float[name]

@@ -45,13 +45,13 @@ SEGMENTS = {
         "    <assignment_id>%s</assignment_id>",
         "    <estimateTime>%d</estimateTime>",
         "    <hit_id>%s</hit_id>",
-        "    <hit_submit_time>%d</hit_submit_time>",
+        "    <hit_submit_time>%t</hit_submit_time>",
         "    <hoveredCount>%d</hoveredCount>",
     ),
     "hoveredRecord": Segment(
         "    <hoveredRecord>",
         "      <action>%enter|leave</action>",
-        "      <time>%d</time>",
+        "      <time>%t</time>",
         "    </hoveredRecord>",
     ),
     "place": Segment(
@@ -67,7 +67,7 @@ SEGMENTS = {
     ),
     "mouseTracking": Segment(
         "    <mouseTracking>",
-        "      <time>%d</time>",
+        "      <time>%t</time>",
         "      <x>%f</x>",
         "      <y>%f</y>",
         "    </mouseTracking>",
@@ -81,7 +81,7 @@ SEGMENTS = {
     ),
     "selectedRecord": Segment(
         "    <selectedRecord>",
-        "      <time>%d</time>",
+        "      <time>%t</time>",
         "      <x>%f</x>",
         "      <y>%f</y>",
         "    </selectedRecord>",
@@ -124,9 +124,10 @@ def line_codes(data: npt.NDArray[np.uint8], begin: Ints) -> npt.NDArray[np.uint8
 
     Any other line may have such a number, too. It will differ when all its bytes are compared.
     """
-    code = data[6:][begin] * np.uint8(14)
-    code += data[7:][begin]
-    code += data[begin]
+    code = data[6:].take(begin)
+    code *= np.uint8(14)
+    code += data[7:].take(begin)
+    code += data.take(begin)
     return code
 
 

@@ -13,6 +13,7 @@ Words: TypeAlias = npt.NDArray[np.uint64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
 _KEEP = np.array([0] + [(1 << 64) - (1 << (64 - 8 * n)) for n in range(1, 9)], np.uint64)
+_PIECE = 1 << 18
 _ZEROS = np.uint64(0x3030303030303030)
 _PLAIN = bytes(c for c in range(32, 127) if chr(c) not in "<>&")
 
@@ -33,11 +34,17 @@ class Bytes:
         return found
 
 
+def find_all(data: npt.NDArray[np.uint8], byte: int) -> Ints:
+    """Where a byte stands, searched in pieces that stay in the processor's cache."""
+    pieces = range(0, max(len(data), 1), _PIECE)
+    return np.concatenate([np.flatnonzero(data[i : i + _PIECE] == byte) + i for i in pieces])
+
+
 class Segment:
     """Consecutive lines: known texts, and between them values, each at the end of one.
 
-    `%d` is a whole number, `%f` a decimal one, `%s` a string, and `%a|b` one of two words. A text
-    runs from a value to the next, over as many lines as lie between them.
+    `%d` is a whole number, `%t` a long one (a time), `%f` a decimal one, `%s` a string, and `%a|b`
+    one of two words. A text runs from a value to the next, over as many lines as lie between them.
     """
 
     def __init__(self, *lines: str) -> None:
@@ -53,6 +60,10 @@ class Segment:
                 texts.append(f"<{after}")
                 in_line.append(i)
             texts[-1] += "\n"
+        self._which = {
+            kind: np.array([i for i, k in enumerate(self.kinds) if k == kind])
+            for kind in self.kinds
+        }
         self._in_line = np.array(in_line)[1:, None]
         self._after = np.array([text.index("\n") for text in texts[1:]], np.int64)[:, None]
         self._length = np.array([len(text) for text in texts])[:, None]
@@ -61,8 +72,8 @@ class Segment:
     def places(self, begin: Ints, newline: Ints, at: Ints) -> Ints:
         """Where the texts begin in the segments that start at some lines: [texts, segments]."""
         places = np.empty((len(self._length), len(at)), np.int64)
-        places[0] = begin[at]
-        places[1:] = newline[at + self._in_line] - self._after
+        places[0] = begin.take(at)
+        np.subtract(newline.take(at + self._in_line), self._after, out=places[1:])
         return places
 
     def matches(self, text: Bytes, places: Ints) -> Bools:
@@ -76,7 +87,7 @@ class Segment:
 
     def values(self, places: Ints, kind: str) -> tuple[Ints, Ints]:
         """Where the values of a kind start and end: two arrays [values of a segment, segments]."""
-        which = np.array([i for i, k in enumerate(self.kinds) if k == kind])
+        which = self._which[kind]
         return places[which] + self._length[which], places[which + 1]
 
 
@@ -113,19 +124,30 @@ def _eight_digits(words: Words) -> Words:
     return (w * np.uint64(10000) + (w >> np.uint64(32))) & np.uint64(0x00000000FFFFFFFF)
 
 
-def integers(text: Bytes, start: Ints, end: Ints) -> tuple[Ints, Bools]:
-    """Whole numbers of up to 16 digits, and where they are none (or longer: it may be one)."""
-    negative = text.data[start] == ord("-")
-    n = end - start - negative
-    words = text.copies(end - 16, 16).view("<u8")
-    high, low = _digits(words[::2], n - 8), _digits(words[1::2], n)
-    ok = (n > 0) & (n <= 16) & _all_digits(high) & _all_digits(low)
-    value = _eight_digits(high) * np.uint64(10**8) + _eight_digits(low)
-    signed = value.astype(np.int64)
-    if negative.any():
-        ok &= ~negative | (signed != 0)  # -0 has a sign where it becomes a double
-        np.negative(signed, where=negative, out=signed)
-    return signed, ok
+def integers(text: Bytes, start: Ints, end: Ints, most: int = 8) -> tuple[Ints, Bools]:
+    """Whole numbers of up to 8 digits (or 16), and where they are none (or longer ones)."""
+    value, ok = _unsigned(text, end, end - start, most)
+    if not ok.all():
+        odd = np.flatnonzero(~ok)
+        odd = odd[text.data[start[odd]] == ord("-")]
+        below, is_number = _unsigned(text, end[odd], end[odd] - start[odd] - 1, most)
+        value[odd] = -below
+        ok[odd] = is_number & (below != 0)  # -0 has a sign where it becomes a double
+    return value, ok
+
+
+def _unsigned(text: Bytes, end: Ints, n: Ints, most: int) -> tuple[Ints, Bools]:
+    """The numbers that the `n` bytes before each end spell, and where all of them are digits."""
+    ok = (n > 0) & (n <= most)
+    words = text.copies(end - most, most).view("<u8")
+    low = _digits(words[most // 8 - 1 :: most // 8], n)
+    ok &= _all_digits(low)
+    value = _eight_digits(low)
+    if most > 8:
+        high = _digits(words[::2], n - 8)
+        ok &= _all_digits(high)
+        value += _eight_digits(high) * np.uint64(10**8)
+    return value.view(np.int64), ok
 
 
 def decimals(text: Bytes, start: Ints, end: Ints) -> tuple[npt.NDArray[np.float64], Bools]:
