@@ -130,7 +130,7 @@ def derive(
 ) -> None:
     """Make tables of answers: `abpipe derive`, or `abpipe derive clicks` with what it reads."""
     from abpipe import render
-    from abpipe.parallel import spare_pandas
+    from abpipe.process import spare_pandas
     from abpipe.progress import stepped
 
     spare_pandas()
