@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 import abpipe
-from abpipe.contracts import classes, contracts
+from abpipe.contracts import Contract, classes, contracts
 from abpipe.derived.registry import register
 from abpipe.lineage import macros, sql
 
@@ -49,28 +50,41 @@ def both(samples: Path, store: Path) -> Path:
     return Path(shutil.copytree(samples, store))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def ask() -> Iterator[Ask]:
     """Answers SQL on raw tables of a few rows, given as dicts, and all that derives from them.
 
-    Columns that a row does not name have the values of DEFAULTS, or are NULL.
+    Columns that a row does not name have the values of DEFAULTS, or are NULL. Classes are those of
+    the first record's tool.
     """
     with duckdb.connect() as connection:
         connection.execute(macros())
         register(connection)
+        raw = {name: contract for name, contract in contracts().items() if contract.is_raw}
+        for name, contract in raw.items():
+            connection.register(name, arrow(contract, []))
+        for name in contracts():
+            if name not in raw:
+                connection.execute(f"CREATE OR REPLACE VIEW {name} AS {sql(name)}")
 
         def answer(query: str, **tables: list[dict[str, Any]]) -> Rows:
-            tool = tables.get("annotations", [{}])[0].get("tool", "imagenet")
-            tables = {"classes": [*classes(tool)]} | tables
-            for name, contract in contracts().items():
-                if contract.is_raw:
-                    given = {"dataset": "d", "source": "s"} | DEFAULTS.get(name, {})
-                    rows = [given | row for row in tables.get(name, ())]
-                    schema = contract.schema.append(pa.field("dataset", pa.string()))
-                    connection.register(name, pa.Table.from_pylist(rows, schema))
-                else:
-                    connection.execute(f"CREATE OR REPLACE VIEW {name} AS {sql(name)}")
+            tools = [row.get("tool", "imagenet") for row in tables.get("annotations", ())]
+            for name, contract in raw.items():
+                connection.register(name, arrow(contract, tables.get(name, [])))
+            if "classes" not in tables:
+                connection.register("classes", classes_of(tools[0] if tools else "imagenet"))
             found: Rows = connection.execute(query).fetchall()
             return found
 
         yield answer
+
+
+def arrow(contract: Contract, rows: list[dict[str, Any]]) -> pa.Table:
+    given = {"dataset": "d", "source": "s"} | DEFAULTS.get(contract.name, {})
+    schema = contract.schema.append(pa.field("dataset", pa.string()))
+    return pa.Table.from_pylist([given | row for row in rows], schema)
+
+
+@cache
+def classes_of(tool: str) -> pa.Table:
+    return arrow(contracts()["classes"], [*classes(tool)])

@@ -315,5 +315,5 @@ def test_the_command_says_what_it_made(one: Path, run: Run) -> None:
 def test_info_tells_tables_from_views(one: Path, run: Run) -> None:
     assert ["clicks", "view", "0.0", "kB"] in [line.split() for line in run("info")[1].splitlines()]
     abpipe.derive(store=one, jobs=1)
-    (line,) = (line for line in run("info")[1].splitlines() if line.startswith("clicks"))
+    (line,) = (line for line in run("info")[1].splitlines() if line.startswith("clicks "))
     assert line.split()[:2] == ["clicks", "2"]

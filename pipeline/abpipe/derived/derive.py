@@ -18,7 +18,7 @@ from abpipe.manifest import File, Manifest
 from abpipe.store import SPILL, Store, Transaction
 
 MEMORY_MB = 1024  # for each query at a time
-PIECE_ROWS = 1 << 20  # of the largest table that a query reads by ranges
+PIECE_ROWS = 1 << 22  # of the largest table that a query reads by ranges
 
 #: The tables that hold every value of a column by whose ranges queries run.
 _HOMES = {"annotation_id": "annotations", "image_id": "images"}
