@@ -35,7 +35,7 @@ TEMPORARY = ".tmp"
 MANIFEST = "manifest.json"
 CATALOGS = ("catalog.sql", "catalog.duckdb")
 SPILL = ".spill"  # where DuckDB puts what does not fit its memory
-ROW_GROUP_BYTES = 16 << 20  # of Arrow memory; about a megabyte on disk
+ROW_GROUP_BYTES = 8 << 20  # of Arrow memory; about half a megabyte on disk
 
 #: Errors of the file system that are the user's to mend.
 _STORAGE = {

@@ -17,7 +17,7 @@ import pyarrow as pa
 from abpipe.manifest import File
 from abpipe.store import SPILL, TableWriter, Transaction, read_groups
 
-MEMORY = "192MB"
+MEMORY = "96MB"
 
 #: Whether any two records may share a natural key: quick, and nearly always the end of it.
 _SHARED_KEYS = """
@@ -41,6 +41,7 @@ def merge(transaction: Transaction, new: dict[str, TableWriter], source_no: int)
     """Drop the records of a new source that the dataset has already, and join repeated pictures."""
     with ThreadPoolExecutor() as pool:  # the last rows are encoded and synced side by side
         files = dict(zip(new, pool.map(TableWriter.finish, new.values()), strict=True))
+    pa.default_memory_pool().release_unused()  # DuckDB has a pool of its own
     if "annotations" not in new:
         return Merged(files, 0, 0)
     dataset = new["annotations"].dataset
