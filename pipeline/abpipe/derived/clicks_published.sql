@@ -1,23 +1,27 @@
 -- One row for every answer as the published loaders read it. ImageNet: the first click of a record
 -- that ended selected. COCO: the last time each icon was added, whatever became of it. They turn
 -- no picture, so points stay as displayed; COCO's pixels are those of the natural size, cut off.
-WITH answers AS (
+WITH read AS (
     SELECT
-        annotation_id, dataset, kind, label, x, y, t_ms,
-        count(*) OVER one AS n_clicks
+        annotation_id, dataset, kind, label, seq, {x: x, y: y, t_ms: t_ms} AS event
     FROM events
     WHERE kind = 'click' OR kind = 'add' AND label IS NOT NULL
-    WINDOW one AS (PARTITION BY dataset, annotation_id, kind, label)
-    QUALIFY seq = if(kind = 'click', min(seq) OVER one, max(seq) OVER one)
+), answers AS (
+    SELECT
+        annotation_id, dataset, label,
+        if(kind = 'click', arg_min(event, seq), arg_max(event, seq)) AS event,
+        count(*) AS n_clicks
+    FROM read
+    GROUP BY annotation_id, dataset, kind, label
 )
 SELECT
     annotation_id, image_id, annotator_id,
     if(tool = 'imagenet', coalesce(images.class_id, ''), label) AS label,
-    category_id, x, y,
-    if(tool = 'imagenet', x * stored_width, trunc(x * natural_width)) AS x_px,
-    if(tool = 'imagenet', y * stored_height, trunc(y * natural_height)) AS y_px,
-    t_ms, n_clicks,
-    is_inside(x, y) AS inside,
+    category_id, event.x, event.y,
+    if(tool = 'imagenet', event.x * stored_width, trunc(event.x * natural_width)) AS x_px,
+    if(tool = 'imagenet', event.y * stored_height, trunc(event.y * natural_height)) AS y_px,
+    event.t_ms, n_clicks,
+    is_inside(event.x, event.y) AS inside,
     frame, dataset
 FROM answers
 JOIN annotations USING (annotation_id, dataset)

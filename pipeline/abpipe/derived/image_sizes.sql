@@ -18,7 +18,8 @@ WITH files AS (
 ), shown AS (
     SELECT
         image_id, dataset,
-        list({w: natural_width, h: natural_height} ORDER BY annotation_id) AS sizes
+        list({w: natural_width, h: natural_height}) AS sizes,
+        arg_min({w: natural_width, h: natural_height}, annotation_id) AS size
     FROM annotations
     WHERE natural_width > 0 AND natural_height > 0
     GROUP BY image_id, dataset
@@ -27,7 +28,7 @@ WITH files AS (
 ), best AS (
     SELECT
         image_id, dataset, exif, coalesce(sizes, []) AS sizes,
-        coalesce(files.size, recorded.size, sizes[1]) AS size,
+        coalesce(files.size, recorded.size, shown.size) AS size,
         CASE WHEN files.size IS NOT NULL THEN 'picture'
             WHEN recorded.size IS NULL THEN if(sizes IS NULL, NULL, 'natural')
             WHEN is_coco THEN 'instances'

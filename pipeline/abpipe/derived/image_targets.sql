@@ -1,42 +1,41 @@
 -- One row for every label of a picture: the mean click of its annotators, and how far to trust it.
 -- A label that belongs to the picture and that nobody clicked has no place.
-WITH labels AS (
-    SELECT image_id, label, dataset FROM clicks
-    UNION
-    SELECT image_id, class_id, dataset FROM images WHERE class_id IS NOT NULL
-    UNION
-    SELECT image_id, class_id, dataset
+WITH told AS (
+    SELECT
+        image_id, label, dataset, annotation_id, x, y, x_px, y_px,
+        coalesce(annotator_id, annotation_id::VARCHAR) AS annotator_id
+    FROM clicks
+    UNION ALL BY NAME
+    SELECT image_id, class_id AS label, dataset FROM images WHERE class_id IS NOT NULL
+    UNION ALL BY NAME
+    SELECT image_id, class_id AS label, dataset
     FROM objects JOIN classes USING (class_id, dataset)
     WHERE classes.category_id IS NOT NULL
+), answers AS (
+    SELECT
+        image_id, label, dataset,
+        avg(x) FILTER (y IS NOT NULL) AS x,
+        avg(y) FILTER (x IS NOT NULL) AS y,
+        var_pop(x_px) FILTER (y_px IS NOT NULL) + var_pop(y_px) FILTER (x_px IS NOT NULL)
+            AS variance,
+        count(x_px) FILTER (y_px IS NOT NULL) AS n_placed,
+        count(DISTINCT annotator_id) AS n_annotators
+    FROM told
+    GROUP BY image_id, label, dataset
 ), shown AS (
     SELECT
         image_id, dataset,
         count(DISTINCT coalesce(annotator_id, annotation_id::VARCHAR)) AS n_shown
     FROM annotations
     GROUP BY image_id, dataset
-), answers AS (
-    SELECT
-        image_id, label, dataset,
-        avg(x ORDER BY annotation_id) AS x,
-        avg(y ORDER BY annotation_id) AS y,
-        list({x: x_px, y: y_px} ORDER BY annotation_id) FILTER (x_px IS NOT NULL) AS points,
-        count(DISTINCT coalesce(annotator_id, annotation_id::VARCHAR)) AS n_annotators
-    FROM clicks
-    GROUP BY image_id, label, dataset
 ), measured AS (
     SELECT
-        image_id, label, x, y,
-        coalesce(n_annotators, 0) AS n_annotators,
-        coalesce(n_annotators, 0) / n_shown AS agreement,
-        CASE WHEN len(points) > 1 THEN sqrt(
-            list_avg(list_transform(points, lambda p:
-                (p.x - x * stored_width) ** 2 + (p.y - y * stored_height) ** 2
-            )) / (stored_width ** 2 + stored_height ** 2)
-        ) END AS spread,
+        image_id, label, x, y, n_annotators,
+        n_annotators / n_shown AS agreement,
+        if(n_placed > 1, sqrt(variance / (stored_width ** 2 + stored_height ** 2)), NULL) AS spread,
         frame, dataset
-    FROM labels
+    FROM answers
     JOIN image_sizes USING (image_id, dataset)
-    LEFT JOIN answers USING (image_id, label, dataset)
     LEFT JOIN shown USING (image_id, dataset)
 )
 SELECT
