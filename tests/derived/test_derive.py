@@ -185,7 +185,7 @@ def test_a_broken_promise_of_a_derived_table_is_found(
     change(
         monkeypatch,
         "clicks.sql",
-        lambda text: text.replace("t_ms, n_clicks,", "t_ms, 0 AS n_clicks,"),
+        lambda text: text.replace("n_clicks,\n", "0 AS n_clicks,\n"),
     )
     abpipe.derive("clicks", store=one, jobs=1)
     (found,) = (f for f in abpipe.check(store=one) if f.level == "error")
@@ -198,7 +198,9 @@ def test_an_error_leaves_the_store_as_it_was(
     one: Path, contents: Contents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = contents()
-    change(monkeypatch, "clicks.sql", lambda text: text.replace("t_ms,", "error('no'),", 1))
+    change(
+        monkeypatch, "clicks.sql", lambda text: text.replace("last.t_ms,", "error('no') AS t_ms,")
+    )
     with pytest.raises(Exception, match="no"):
         abpipe.derive(store=one, jobs=1)
     assert contents() == before
@@ -219,7 +221,7 @@ def test_a_table_of_its_own_functions_says_so_outside_and_works_within(
     change(
         monkeypatch,
         "clicks.sql",
-        lambda text: text.replace("t_ms, n_", "halved(t_ms)::BIGINT AS t_ms, n_"),
+        lambda text: text.replace("last.t_ms, n_", "halved(last.t_ms)::BIGINT AS t_ms, n_"),
     )
 
     def shell(query: str) -> list[Any]:
@@ -278,7 +280,7 @@ def test_too_little_memory_is_an_error_that_says_what_to_do(
     change(
         monkeypatch,
         "clicks.sql",
-        lambda text: text.replace("t_ms, n_", hungry),
+        lambda text: text.replace("last.t_ms, n_", hungry),
     )
     with pytest.raises(TooLittleMemory) as caught:
         abpipe.derive("clicks", store=one, jobs=1, memory_mb=64)
