@@ -12,7 +12,7 @@ help:  ## list the targets
 
 $(BIN)/abpipe: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[synth,test]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	@touch $@
 
 demo: $(BIN)/abpipe  ## environment, install, both samples ingested, a few SQL answers

@@ -198,7 +198,7 @@ EXPECTED = (
         ("a.xml", [("a.xml", b"")], f"a.xml: the file is empty. {EXPECTED}"),
         ("a.xml", [("a.xml", HTML)],
          f"a.xml: it is an HTML page, as a failed download leaves it. Fetch it again. {EXPECTED}"),
-        ("a", [("README", b"")], f"a: the folder holds no XML file. {EXPECTED}"),
+        ("a", [("README", b"")], f"a: the folder holds neither XML files nor pictures. {EXPECTED}"),
         ("a.tar", [("a.xml", b"<html/>"), ("b.xml", b"")],
          "a.tar: no record could be read (2 rejected; the first: a.xml, byte 0: "
          "the file holds <html>, not <annotation>). Nothing of it was stored"),

@@ -13,4 +13,6 @@ def test_each_content_has_its_reader_its_parser_and_its_tables(content: Content)
     assert callable(import_module(content.reader).blocks)
     assert callable(import_module(content.parser).parse)
     assert {content.proof, "rejects"} <= {*content.tables} <= {*raw_tables()}
-    assert dataset(content.dataset, content.tool).tool == content.tool
+    assert {*content.records} <= {*content.tables}
+    if content.dataset:
+        assert dataset(content.dataset, content.tool).tool == content.tool

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from abpipe.catalog import connect
+from abpipe.contents import CONTENTS
 from abpipe.contracts import Contract, contracts, derived_tables, raw_tables
 from abpipe.errors import BrokenSource
 from abpipe.events.parse import parse
@@ -132,8 +133,9 @@ def _ledger(entry: SourceEntry, manifest: Manifest) -> Iterator[Finding]:
     for file in manifest.files:
         if file.source_no == entry.source_no:
             rows[file.table] += file.rows
-    if rows["annotations"] != ledger.records["rows"]:
-        what = f"{rows['annotations']:,} annotations, {ledger.records['rows']:,} in the ledger"
+    tables = CONTENTS[entry.content].records
+    if (stored := sum(rows[table] for table in tables)) != ledger.records["rows"]:
+        what = f"{stored:,} {' and '.join(tables)}, {ledger.records['rows']:,} in the ledger"
         yield Finding("error", entry.name, what)
     if entry.partial:
         yield Finding("warning", entry.name, f"only the readable part was kept: {entry.partial}")

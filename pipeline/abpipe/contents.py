@@ -9,18 +9,23 @@ from dataclasses import dataclass
 class Content:
     """One kind of content: who reads it, and what becomes of it.
 
+    `tool` and `dataset` are None for what belongs to any dataset; a user may name another one.
     `reader` is a module whose `blocks(source, take, on_read)` cuts a source into blocks, `parser`
     one whose `parse(block)` makes rows of a block. They are named, not imported, so that a process
-    imports only what it needs. A source without a row of the table `proof` held nothing readable.
+    imports only what it needs. The ledger counts rows of the tables `records`; a source without a
+    row of the table `proof` held nothing readable. Whether a folder is the same again, the first
+    `head` bytes of its files tell (None: all).
     """
 
     name: str
-    tool: str
-    dataset: str  # unless the user names another
+    tool: str | None
+    dataset: str | None
     reader: str
     parser: str
     tables: tuple[str, ...]
+    records: tuple[str, ...] = ("annotations",)
     proof: str = "images"
+    head: int | None = None
 
 
 #: What the records of annotators fill.
@@ -44,6 +49,26 @@ CONTENTS = {
             reader="abpipe.raw.json_records",
             parser="abpipe.events.coco",
             tables=TABLES,
+        ),
+        Content(
+            "coco-instances",
+            tool="coco",
+            dataset="coco-ab",
+            reader="abpipe.raw.instances",
+            parser="abpipe.events.instances",
+            tables=("images", "objects", "rejects"),
+            records=("images", "objects"),
+        ),
+        Content(
+            "pictures",
+            tool=None,
+            dataset=None,
+            reader="abpipe.raw.pictures",
+            parser="abpipe.events.pictures",
+            tables=("pictures", "rejects"),
+            records=("pictures",),
+            proof="pictures",
+            head=4096,  # sizes and orientation stand there; whole pictures would take hours
         ),
     )
 }

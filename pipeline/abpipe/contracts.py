@@ -118,7 +118,7 @@ class Dataset:
     """What is known of a published dataset; a name of the user's own has only a tool."""
 
     name: str
-    tool: str
+    tool: str | None
     title: str | None = None
     archive: str | None = None
     homepage: str | None = None
@@ -173,7 +173,7 @@ def derived_tables() -> tuple[str, ...]:
     return tuple(c.name for c in contracts().values() if c.stage == "derived" and not c.view)
 
 
-def dataset(name: str, tool: str) -> Dataset:
+def dataset(name: str, tool: str | None) -> Dataset:
     """The published dataset of that name, else a bare one with the tool."""
     toml = _folder() / "datasets" / f"{name}.toml"
     if toml.is_file():

@@ -112,6 +112,18 @@ class WrongTool(AbpipeError):
         )
 
 
+class WhichDataset(AbpipeError):
+    """A source that joins a dataset, and it is unclear which."""
+
+    def __init__(self, source: str, datasets: Iterable[str]) -> None:
+        self.source, self.datasets = source, tuple(datasets)
+        held = ", ".join(self.datasets) or "none: ingest its records first, or name a published one"
+        super().__init__(
+            f"{source}: pictures join a dataset of the store, which holds {held}. "
+            "Say which: `--dataset NAME`"
+        )
+
+
 class BadName(AbpipeError):
     """A dataset's name that would not work in paths and queries."""
 
@@ -188,13 +200,6 @@ class InTheWay(AbpipeError):
     def __init__(self, path: object) -> None:
         self.path = path
         super().__init__(f"{path} is in the way and would be lost. Choose another folder")
-
-
-class NoPillow(AbpipeError):
-    """Pictures were asked for, and the library that draws them is missing."""
-
-    def __init__(self) -> None:
-        super().__init__("drawing pictures needs Pillow: `pip install 'abpipe[synth]'`")
 
 
 class NeedsFormat(AbpipeError):

@@ -142,8 +142,11 @@ class Manifest:
         """This manifest with a source added, or put in the place of the one with its number."""
         sources = [s for s in self.sources if s.source_no != entry.source_no]
         kept = [f for f in self.files if f.source_no != entry.source_no]
-        dataset = known_dataset(entry.dataset, CONTENTS[entry.content].tool)
-        about = {k: v for k, v in asdict(dataset).items() if v is not None}
+        about = self.datasets.get(entry.dataset) or {
+            k: v
+            for k, v in asdict(known_dataset(entry.dataset, CONTENTS[entry.content].tool)).items()
+            if v is not None
+        }
         return replace(
             self,
             written_by=Manifest.written_by,

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from abpipe.errors import BrokenSource
 from abpipe.events import coco
 from abpipe.raw import json_records
-from abpipe.raw.block import JsonBlock, XmlBlock
+from abpipe.raw.block import JsonBlock
 from abpipe.raw.buffer import Buffer
 from abpipe.raw.json_shapes import COCO_AB
 from abpipe.raw.streams import open_plain
@@ -39,7 +39,7 @@ def batches(stream: Any, size: int) -> Iterator[Batch]:
     """Rows of each block; the blocks must follow one another."""
     at = 0
     for block in json_records.framed(stream, "coco.json", lambda: Buffer.private(size)):
-        assert not isinstance(block, XmlBlock)
+        assert isinstance(block, JsonBlock | Batch)
         if isinstance(block, JsonBlock):
             assert block.offset >= at
             at = block.offset + block.end - block.start

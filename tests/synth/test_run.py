@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from abpipe.errors import BadCount, InTheWay, NoPillow, UnknownKind
+from abpipe.errors import BadCount, InTheWay, UnknownKind
 from abpipe.synth import Synthetic, run, synth
 
 
@@ -97,15 +97,6 @@ def test_pictures_of_others_are_never_lost(out: Path) -> None:
     with pytest.raises(InTheWay):
         synth(out, count=1)
     assert (out / "images").is_dir()
-
-
-def test_pictures_need_pillow_and_nothing_else_does(
-    out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(run, "find_spec", lambda name: None)
-    with pytest.raises(NoPillow, match=r"pip install 'abpipe\[synth\]'"):
-        synth(out, count=1, pictures=True)
-    assert synth(out, count=1).images == 1
 
 
 @pytest.mark.parametrize("kind", ["imagenet", "coco"])

@@ -8,7 +8,6 @@ numbers; orjson reads the rest. There, as many colons as parsed keys exclude wha
 
 from __future__ import annotations
 
-import gc
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -69,17 +68,6 @@ class _Fit:
 
 def parse(block: JsonBlock, *, fast: bool = True) -> Batch:
     """The rows of one block; without `fast` the strict reader reads every record."""
-    # the collector would walk thousands of new dicts again and again, and none is in a cycle
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        return _parse(block, fast)
-    finally:
-        if collecting:
-            gc.enable()
-
-
-def _parse(block: JsonBlock, fast: bool) -> Batch:
     data = bytes(block.buffer.view[block.start : block.end])
     bounds = [0, *(start for start in block.shape.starts(data) if start), len(data)]
     pieces = [data[begin:end] for begin, end in pairwise(bounds)]

@@ -72,7 +72,7 @@ def ingest(
         found = [source for pattern in sources for source in find(str(pattern))]
         places: dict[tuple[str, str], Path] = {}
         for source in found:
-            named = source.name, dataset or source.content.dataset
+            named = source.name, dataset or source.content.dataset or "a dataset"
             if places.setdefault(named, source.path.resolve()) != source.path.resolve():
                 raise SameName(*named)
         todo = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -20,13 +20,14 @@ from abpipe.errors import (
     NothingReadable,
     SourceChanged,
     TooManyRejects,
+    WhichDataset,
     WrongTool,
 )
 from abpipe.events.ingest import Ingested, Progress
 from abpipe.events.parse import parse
-from abpipe.manifest import File, Ledger, SourceEntry
+from abpipe.manifest import File, Ledger, Manifest, SourceEntry
 from abpipe.parallel import Workers
-from abpipe.raw.block import Block, Blocks, Take, XmlBlock
+from abpipe.raw.block import Block, Blocks, FilesBlock, Take, XmlBlock
 from abpipe.raw.sources import Source
 from abpipe.raw.streams import OnRead
 from abpipe.rows import Batch, table
@@ -40,10 +41,13 @@ class Job:
     """What is to be done with one source; `run` does it."""
 
     source: Source
-    dataset: str
+    named: str | None
+    """The dataset, if the user or the content names one."""
     options: dict[str, Any]
     keep_partial: bool
     max_rejects: int | None
+    dataset: str = field(init=False)
+    tool: str = field(init=False)
 
     def run(
         self, store: Store, workers: Workers, replace: bool, progress: Progress | None
@@ -51,6 +55,8 @@ class Job:
         """Make the source part of the store, unless it is already."""
         size, sha256 = self.source.identity()
         with store.transaction() as transaction:
+            self.dataset = self.named or _only_dataset(transaction.manifest, self.source.name)
+            self.tool = self._tool(transaction.manifest)
             old = self._same_name(transaction)
             if old and (old.sha256, old.options) == (sha256, self.options) and not replace:
                 return Ingested(old, _rows(transaction, old.source_no), is_new=False)
@@ -84,16 +90,18 @@ class Job:
             rows = _rows(transaction, source_no)
             return Ingested(entry, rows, is_new=True, short=short, stale=stale)
 
-    @property
-    def _tool(self) -> str:
-        return self.source.content.tool
+    def _tool(self, manifest: Manifest) -> str:
+        """The annotation tool of the dataset."""
+        about, own = manifest.datasets.get(self.dataset), self.source.content.tool
+        tool = about["tool"] if about else known_dataset(self.dataset, own).tool
+        if tool is None:  # a name of the user's own, and pictures do not tell
+            raise WhichDataset(self.source.name, manifest.datasets)
+        if own not in (None, tool):
+            raise WrongTool(self.dataset, tool, self.source.name)
+        return tool
 
     def _same_name(self, transaction: Transaction) -> SourceEntry | None:
         """The source that the store has by this name."""
-        about = transaction.manifest.datasets.get(self.dataset)
-        tool = about["tool"] if about else known_dataset(self.dataset, self._tool).tool
-        if tool != self._tool:
-            raise WrongTool(self.dataset, tool, self.source.name)
         for entry in transaction.manifest.sources:
             if (entry.name, entry.dataset) == (self.source.name, self.dataset):
                 return entry
@@ -117,7 +125,8 @@ class Job:
             for batch in workers.map(partial(parse, content), blocks):
                 counts += batch.counts
                 for name, rows in stamp(batch).items():
-                    new[name].write(rows)
+                    if rows.num_rows:  # whoever rejects something does not know the content
+                        new[name].write(rows)
         except BrokenSource as err:
             if not self.keep_partial:
                 raise
@@ -151,8 +160,14 @@ class Job:
         """The dataset's classes, if it has none yet."""
         if not transaction.manifest.files_of("classes", self.dataset):
             writer = transaction.writer("classes", self.dataset, None)
-            writer.write(table("classes", list(classes(self._tool))))
+            writer.write(table("classes", list(classes(self.tool))))
             yield writer.finish()
+
+
+def _only_dataset(manifest: Manifest, source: str) -> str:
+    if len(manifest.datasets) != 1:
+        raise WhichDataset(source, manifest.datasets)
+    return next(iter(manifest.datasets))
 
 
 class _Stamp:
@@ -160,6 +175,7 @@ class _Stamp:
 
     def __init__(self, source: str, first_id: int) -> None:
         self.source, self.next_id, self.next_reject = source, first_id, 0
+        self.n_objects: Counter[str] = Counter()  # of each picture
 
     def __call__(self, batch: Batch) -> dict[str, pa.Table]:
         stamped = {}
@@ -168,6 +184,8 @@ class _Stamp:
                 ids = pa.array(rows["annotation_id"].to_numpy() + self.next_id)
                 at = rows.column_names.index("annotation_id")
                 rows = rows.set_column(at, "annotation_id", ids)
+            if name == "objects" and "object_no" not in rows.column_names:
+                rows = rows.append_column("object_no", pa.array(self._numbered(rows["image_id"])))
             if name != "events":
                 zeros = pa.array(np.zeros(rows.num_rows, np.int32))
                 names = pa.DictionaryArray.from_arrays(zeros, [self.source])
@@ -180,6 +198,14 @@ class _Stamp:
         self.next_id += batch.n_annotations
         return stamped
 
+    def _numbered(self, image_ids: pa.ChunkedArray) -> list[int]:
+        """The place of each object among those of its picture, which may lie far apart."""
+        numbers = []
+        for image_id in image_ids.to_pylist():
+            numbers.append(self.n_objects[image_id])
+            self.n_objects[image_id] += 1
+        return numbers
+
 
 def _first(block: Block | Batch, n: int) -> tuple[Block | Batch, int]:
     """At most the first files or records of a block, and how many more are wanted after it."""
@@ -188,6 +214,9 @@ def _first(block: Block | Batch, n: int) -> tuple[Block | Batch, int]:
     if isinstance(block, XmlBlock):
         members, begin, end = block.members[:n], block.starts[:n], block.ends[:n]
         return dataclasses.replace(block, members=members, starts=begin, ends=end), n - len(members)
+    if isinstance(block, FilesBlock):
+        members, paths = block.members[:n], block.paths[:n]
+        return dataclasses.replace(block, members=members, paths=paths), n - len(members)
     begins = list(islice(block.shape.starts(block.buffer.view[block.start : block.end]), n + 1))
     if len(begins) <= n:
         return block, n - len(begins)

@@ -28,6 +28,19 @@ SELECT count(*) > count(DISTINCT key) FROM (
 """
 
 
+#: The same for whole rows.
+_SHARED_ROWS = """
+SELECT count(*) > count(DISTINCT content) FROM (
+    SELECT hash(COLUMNS(* EXCLUDE place)) AS content FROM new_rows
+    UNION ALL SELECT hash(COLUMNS(*)) FROM known_rows
+)
+"""
+_OTHER_SIZES = """
+SELECT place FROM new_images QUALIFY row_number() OVER (PARTITION BY image_id ORDER BY place) > 1
+"""
+_NONE = np.empty(0, np.int64)
+
+
 @dataclass(frozen=True)
 class Merged:
     """The files that hold what is new, and what was found."""
@@ -43,7 +56,7 @@ def merge(transaction: Transaction, new: dict[str, TableWriter], source_no: int)
         files = dict(zip(new, pool.map(TableWriter.finish, new.values()), strict=True))
     pa.default_memory_pool().release_unused()  # DuckDB has a pool of its own
     if "annotations" not in new:
-        return Merged(files, 0, 0)
+        return _merge_rows(transaction, new, source_no, files)
     dataset = new["annotations"].dataset
     with _connect(transaction, new, source_no) as con:
         duplicates, conflicts = _duplicates(con)
@@ -64,6 +77,30 @@ def merge(transaction: Transaction, new: dict[str, TableWriter], source_no: int)
                 files[table] = writer.finish()
                 _view(con, f"kept_{table}", [str(writer.temporary)])
     return Merged(files, len(duplicates), conflicts)
+
+
+def _merge_rows(
+    transaction: Transaction, new: dict[str, TableWriter], source_no: int, files: dict[str, File]
+) -> Merged:
+    """Drop single rows that are there already; of a picture with two sizes, the first one stays."""
+    duplicates = conflicts = 0
+    with _connect(transaction, new, source_no) as con:
+        for table in new.keys() & {"images", "objects"}:
+            said = f"COLUMNS(* EXCLUDE (source, member{', object_no' * (table == 'objects')}))"
+            con.execute(f"CREATE OR REPLACE VIEW new_rows AS SELECT {said} FROM new_{table}")
+            con.execute(
+                "CREATE OR REPLACE VIEW known_rows AS "
+                f"SELECT * EXCLUDE dataset FROM (SELECT {said} FROM {table})"
+            )
+            ((shared,),) = con.execute(_SHARED_ROWS).fetchall()
+            repeated = con.sql(_sql("repeats")).fetchnumpy()["place"] if shared else _NONE
+            others = con.sql(_OTHER_SIZES).fetchnumpy()["place"] if table == "images" else _NONE
+            gone = np.union1d(repeated, others)
+            if len(gone):
+                files[table] = _without_places(transaction, new[table], gone).finish()
+            duplicates += len(gone)
+            conflicts += len(np.setdiff1d(others, repeated))
+    return Merged(files, duplicates, conflicts)
 
 
 def _connect(
@@ -120,6 +157,18 @@ def _has_repeats(con: duckdb.DuckDBPyConnection) -> bool:
         " OR bool_or(image_id IN (SELECT image_id FROM images)) FROM new_images"
     ).fetchall()
     return bool(repeated)
+
+
+def _without_places(
+    transaction: Transaction, old: TableWriter, places: npt.NDArray[np.int64]
+) -> TableWriter:
+    """The file of a writer again, without the rows at some places."""
+    writer, begin = transaction.writer(old.table, old.dataset, old.source_no), 0
+    for group in read_groups(old.temporary):
+        keep = ~np.isin(np.arange(begin, begin + group.num_rows), places)
+        writer.write(group.filter(pa.array(keep)))
+        begin += group.num_rows
+    return writer
 
 
 def _without(transaction: Transaction, old: TableWriter, ids: npt.NDArray[np.int64]) -> TableWriter:

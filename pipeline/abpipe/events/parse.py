@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from importlib import import_module
 from typing import cast
 
@@ -12,4 +13,11 @@ from abpipe.rows import Batch
 
 def parse(content: Content, block: Block) -> Batch:
     """The rows of a block. A process imports only the parser that it needs."""
-    return cast("Batch", import_module(content.parser).parse(block))
+    # the collector would walk thousands of new objects again and again, and none is in a cycle
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return cast("Batch", import_module(content.parser).parse(block))
+    finally:
+        if collecting:
+            gc.enable()

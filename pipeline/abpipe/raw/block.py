@@ -43,7 +43,19 @@ class JsonBlock:
     member: str | None = None
 
 
-Block: TypeAlias = XmlBlock | JsonBlock
+@dataclass(frozen=True)
+class FilesBlock:
+    """Files that are opened by whoever parses them: `members[i]` of the source is `paths[i]`.
+
+    The rows may come back in `buffer`.
+    """
+
+    buffer: Buffer
+    members: list[str]
+    paths: list[str]
+
+
+Block: TypeAlias = XmlBlock | JsonBlock | FilesBlock
 
 #: Gives the reader a buffer that no other block uses any more.
 Take: TypeAlias = Callable[[], Buffer]

@@ -38,10 +38,15 @@ class Readable(Protocol):
 
 
 def blocks(source: Source, take: Take, on_read: OnRead = None) -> Blocks:
+    """The records of COCO-AB in blocks."""
+    return file_blocks(source, COCO_AB, take, on_read)
+
+
+def file_blocks(source: Source, shape: Shape, take: Take, on_read: OnRead) -> Blocks:
     """The records of a source, which is one file, in blocks."""
     yield Batch({}, Counter({"members.ok": 1}))
     with open_plain(source.path, source.name, on_read) as stream:
-        yield from framed(stream, source.name, take)
+        yield from framed(stream, source.name, take, shape)
 
 
 def framed(stream: Plain | Readable, source: str, take: Take, shape: Shape = COCO_AB) -> Blocks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import zipfile
 from dataclasses import dataclass
 from importlib import import_module
@@ -15,6 +16,7 @@ from abpipe.errors import BrokenSource, MissingSource, UnknownSource
 from abpipe.raw.block import Blocks, Take
 from abpipe.raw.files import walk
 from abpipe.raw.members import spelled
+from abpipe.raw.pictures import junk
 from abpipe.raw.streams import OnRead, open_plain
 from abpipe.raw.tar import looks_like_tar
 
@@ -23,6 +25,10 @@ HEAD = 1 << 16  # bytes that are enough to tell what a file is
 #: How a source is packed; `file` is one of its own, compressed or not.
 Container = Literal["tar", "zip", "folder", "file"]
 _BOM = b"\xef\xbb\xbf"
+#: How COCO's own annotation files begin, in any order of their parts.
+_INSTANCES = re.compile(
+    rb'\{\s*"(?:info|type|licenses|images|annotations|categories)"\s*:\s*[\[{"]'
+)
 
 
 @dataclass(frozen=True)
@@ -40,11 +46,14 @@ class Source:
         return cast("Blocks", reader.blocks(self, take, on_read))
 
     def identity(self) -> tuple[int, str]:
-        """Its size in bytes and its SHA-256; a folder's by its sorted paths, sizes and hashes."""
+        """Its size in bytes and its SHA-256; a folder's by its sorted paths, sizes and hashes.
+
+        Of pictures, only the beginning of each file counts.
+        """
         try:
             if self.container != "folder":
                 return _size_and_sha256(self.path)
-            return _identity(self.path)
+            return _identity(self.path, self.content.head)
         except OSError as err:
             raise _unreadable(self.name, err) from err
 
@@ -78,17 +87,18 @@ def _unreadable(source: str, err: OSError) -> BrokenSource:
     return BrokenSource(source, f"it cannot be read: {err.strerror or err}", 0)
 
 
-def _size_and_sha256(path: Path | str) -> tuple[int, str]:
+def _size_and_sha256(path: Path | str, head: int | None = None) -> tuple[int, str]:
+    """The size of a file, and the SHA-256 of it or of its first bytes."""
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (a Path for each of a million files)
-        digest = hashlib.file_digest(file, "sha256")
+        digest = hashlib.sha256(file.read(head)) if head else hashlib.file_digest(file, "sha256")
         return os.fstat(file.fileno()).st_size, digest.hexdigest()
 
 
-def _identity(folder: Path) -> tuple[int, str]:
+def _identity(folder: Path, head: int | None) -> tuple[int, str]:
     total, digest = 0, hashlib.sha256()
     for inside, path in walk(folder):
         try:
-            size, content = _size_and_sha256(path)
+            size, content = _size_and_sha256(path, head)
         except OSError:
             size, content = 0, "unreadable"  # its reader puts it among the rejects
         digest.update(f"{inside}\0{size}\0{content}\n".encode())
@@ -111,9 +121,14 @@ def _source(path: Path) -> Source:
 
 def _held(folder: Path, name: str) -> str:
     """What the files of a folder are."""
-    if any(file.lower().endswith(".xml") for file, _ in walk(folder)):
-        return "imagenet-ab"
-    raise UnknownSource(name, "the folder holds no XML file")
+    pictures = False
+    for file, _ in walk(folder):
+        if file.lower().endswith(".xml"):
+            return "imagenet-ab"
+        pictures = pictures or junk(file) is None
+    if not pictures:
+        raise UnknownSource(name, "the folder holds neither XML files nor pictures")
+    return "pictures"
 
 
 def _head(path: Path, name: str) -> bytes:
@@ -137,6 +152,8 @@ def _container(path: Path, head: bytes) -> Container:
 def _written(head: bytes, name: str) -> str:
     """What the text is that begins so."""
     text = head.removeprefix(_BOM).lstrip()
+    if _INSTANCES.match(text):
+        return "coco-instances"
     if text[:1] in (b"[", b"{"):
         return "coco-ab"
     lower = text[:1024].lower()

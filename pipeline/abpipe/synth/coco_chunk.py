@@ -88,7 +88,7 @@ def _tell(truth: Truth, record: Record, task: Task, names: list[str]) -> None:
 
 
 def _paint(folder: Path, entropy: list[int], record: Record) -> None:
-    from abpipe.synth.pictures import Shape, paint  # needs Pillow, an extra
+    from abpipe.synth.pictures import Shape, paint  # Pillow is slow to start
 
     path = folder / f"COCO_train2014_{record.image_id:012d}.jpg"
     # small things lie on top of large ones

@@ -103,7 +103,7 @@ def _tell(truth: Truth, picture: Picture, shown: Shown) -> None:
 
 
 def _paint(folder: Path, entropy: list[int], picture: Picture) -> None:
-    from abpipe.synth.pictures import Shape, paint  # needs Pillow, an extra
+    from abpipe.synth.pictures import Shape, paint  # Pillow is slow to start
 
     path = folder / picture.wnid / f"{picture.image_id}.JPEG"
     shapes = [Shape(picture.class_index, box) for box in picture.objects]

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +15,7 @@ from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
-from abpipe.errors import BadCount, InTheWay, NoPillow, UnknownMotion
+from abpipe.errors import BadCount, InTheWay, UnknownMotion
 from abpipe.synth import (
     Synthetic,
     coco_chunk,
@@ -101,8 +100,6 @@ def run(
         raise BadCount(count, kind.most)
     if motion not in HANDS:
         raise UnknownMotion(motion, HANDS)
-    if pictures and not find_spec("PIL"):
-        raise NoPillow
     _look_out(out, kind)
     out.mkdir(parents=True, exist_ok=True)
     # a folder of its own, so that nothing is left half-written
