@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STORE  ?= demo/abstore
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format docs fuzz bench bench-full sample wheel clean
+.PHONY: help demo test lint types format docs fuzz bench bench-derive bench-full sample wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -15,12 +15,14 @@ $(BIN)/abpipe: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	@touch $@
 
-demo: $(BIN)/abpipe  ## environment, install, both samples ingested, a few SQL answers
+demo: $(BIN)/abpipe  ## environment, install, both samples ingested and derived, a few SQL answers
 	@rm -rf $(STORE)
 	$(BIN)/abpipe ingest data/imagenet/imagenet_ab.tar.gz data/coco/coco_ab.json -s $(STORE)
+	$(BIN)/abpipe derive -s $(STORE)
 	$(BIN)/abpipe sql -s $(STORE) "SELECT dataset, kind, count(*) AS events FROM events GROUP BY ALL ORDER BY ALL"
 	$(BIN)/abpipe sql -s $(STORE) "SELECT image_id, annotator_id, selected, len(x) AS moves, x[-1] AS last_x, y[-1] AS last_y FROM trace_lists LIMIT 5"
-	$(BIN)/abpipe sql -s $(STORE) "SELECT label, count(*) AS taken_back FROM events WHERE kind = 'remove' GROUP BY label ORDER BY ALL"
+	$(BIN)/abpipe sql -s $(STORE) "SELECT image_id, label, x, y, agreement, flags FROM image_targets LIMIT 5"
+	$(BIN)/abpipe sql -s $(STORE) "SELECT label, count(*) AS taken_back FROM icons WHERE NOT is_final GROUP BY label ORDER BY ALL"
 	@echo "The store is in $(STORE): $(BIN)/abpipe sql -s $(STORE)"
 
 test: $(BIN)/abpipe  ## the whole test suite
@@ -44,8 +46,11 @@ docs: $(BIN)/abpipe  ## renew the generated parts of the README
 fuzz: $(BIN)/abpipe  ## ten minutes of fuzzing: the fast paths against the strict parsers
 	ABPIPE_FUZZ_SECONDS=300 $(BIN)/python -m pytest -k "mutat or fuzz"
 
-bench: $(BIN)/abpipe  ## ingest against the alternatives, as ratios in one run
+bench: bench-derive  ## ingest and derive against the alternatives, as ratios in one run
 	$(BIN)/python tests/bench/bench_ingest.py
+
+bench-derive: $(BIN)/abpipe  ## derive: time and memory of each table, beside pandas and a loop
+	$(BIN)/python tests/bench/bench_derive.py
 
 bench-full: $(BIN)/abpipe  ## the full size: 1,274,843 files
 	$(BIN)/python tests/bench/bench_full.py
