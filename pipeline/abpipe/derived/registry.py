@@ -25,7 +25,56 @@ class Function:
     returns: str
 
 
-FUNCTIONS: dict[str, Function] = {}
+_TIMES, _PLACES = "BIGINT[]", "DOUBLE[]"
+_BOX = "xmin DOUBLE, ymin DOUBLE, xmax DOUBLE, ymax DOUBLE"
+
+FUNCTIONS: dict[str, Function] = {
+    "core_box": Function(
+        "abpipe.derived.geometry",
+        (_PLACES, _PLACES, _TIMES, "DOUBLE", "DOUBLE"),
+        f"STRUCT({_BOX})",
+    ),
+    "cut_visits": Function(
+        "abpipe.derived.visits",
+        ("UTINYINT[]", "INTEGER[]", _TIMES, _PLACES, _PLACES, "BOOLEAN", "DOUBLE", "DOUBLE"),
+        "STRUCT(visit BIGINT, enter_ms BIGINT, leave_ms BIGINT, start_ms BIGINT, end_ms BIGINT,"
+        " unobserved_ms BIGINT, n_clicks BIGINT, ended VARCHAR, estimate_ms BIGINT,"
+        " deciding BOOLEAN, t_ms BIGINT[], x DOUBLE[], y DOUBLE[], dwell_ms BIGINT[])[]",
+    ),
+    "fixed_interval": Function(
+        "abpipe.derived.series",
+        (_TIMES, _PLACES, _PLACES, _TIMES, "BIGINT", "BIGINT"),
+        "STRUCT(x DOUBLE[], y DOUBLE[], valid BOOLEAN[])",
+    ),
+    "length_normalized": Function(
+        "abpipe.derived.series",
+        (_PLACES, _PLACES, "BIGINT"),
+        "STRUCT(x DOUBLE[], y DOUBLE[])",
+    ),
+    "path_length": Function("abpipe.derived.measures", (_PLACES, _PLACES), "DOUBLE"),
+    "rests": Function(
+        "abpipe.derived.measures",
+        (_PLACES, _PLACES, _TIMES),
+        "STRUCT(idle_time BIGINT, hovers BIGINT, hover_time BIGINT)",
+    ),
+    "shape": Function(
+        "abpipe.derived.measures",
+        (_TIMES, _PLACES, _PLACES, "DOUBLE", "DOUBLE"),
+        "STRUCT(initiation_time BIGINT, vel_max DOUBLE, vel_max_time DOUBLE, vel_mean DOUBLE,"
+        " acc_max DOUBLE, acc_max_time DOUBLE, MAD DOUBLE, MAD_time BIGINT, AD DOUBLE, AUC DOUBLE,"
+        " xpos_flips BIGINT, ypos_flips BIGINT, sample_entropy DOUBLE, straightness DOUBLE)",
+    ),
+    "time_normalized": Function(
+        "abpipe.derived.series",
+        (_TIMES, _PLACES, _PLACES, "BIGINT"),
+        "STRUCT(x DOUBLE[], y DOUBLE[])",
+    ),
+    "trace_hull": Function(
+        "abpipe.derived.geometry",
+        (_PLACES, _PLACES, "DOUBLE", "DOUBLE"),
+        f"STRUCT(wkb BLOB, x DOUBLE[], y DOUBLE[], area DOUBLE, cx DOUBLE, cy DOUBLE, {_BOX})",
+    ),
+}
 
 _CONNECTIONS: WeakSet[duckdb.DuckDBPyConnection] = WeakSet()
 
@@ -55,7 +104,7 @@ def _lazy(module: str, name: str, n_arguments: int) -> Callable[..., Any]:
     """The function, imported when it is first called."""
 
     def call(*columns: Any) -> Any:
-        return getattr(import_module(module), name)(*columns)
+        return getattr(import_module(module), name)(*(c.combine_chunks() for c in columns))
 
     kind = inspect.Parameter.POSITIONAL_ONLY
     columns = [inspect.Parameter(f"column{i}", kind) for i in range(n_arguments)]
