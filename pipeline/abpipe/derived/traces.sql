@@ -1,0 +1,66 @@
+-- One row for every record: its moves, seen as a whole. Lengths and times are sums over its visits;
+-- what describes a shape is that of the deciding visit.
+WITH whole AS (
+    SELECT
+        annotation_id,
+        sum(n_moves)::BIGINT AS n_moves,
+        count(*) AS n_visits,
+        sum(n_clicks)::BIGINT AS n_clicks,
+        sum(observed_ms)::BIGINT AS observed_ms,
+        sum(unobserved_ms)::BIGINT AS unobserved_ms,
+        sum(dwell)::BIGINT AS dwell,
+        sum(path) AS total_dist,
+        sum(duration) FILTER (n_moves > 1)::BIGINT AS duration,
+        sum(idle_time)::BIGINT AS idle_time,
+        sum(hovers)::BIGINT AS hovers,
+        sum(hover_time)::BIGINT AS hover_time,
+        sum(estimate_ms)::BIGINT AS recomputed_ms,
+        flatten(list(x_px ORDER BY visit)) AS x,
+        flatten(list(y_px ORDER BY visit)) AS y,
+        any_value({t: t_ms, x: x_px, y: y_px, dwell: dwell_ms}) FILTER (deciding AND len(x_px) > 0) AS one
+    FROM visits
+    GROUP BY annotation_id
+), measured AS (
+    SELECT
+        *,
+        stored_width AS width,
+        stored_height AS height,
+        shape(one.t, one.x, one.y, width, height) AS shape,
+        trace_hull(x, y, width, height) AS hull,
+        core_box(one.x, one.y, one.dwell, width, height) AS core
+    FROM annotations
+    LEFT JOIN whole USING (annotation_id)
+    LEFT JOIN image_sizes USING (image_id, dataset)
+)
+SELECT
+    annotation_id, image_id, annotator_id,
+    coalesce(n_moves, 0) AS n_moves,
+    coalesce(n_visits, 0) AS n_visits,
+    coalesce(observed_ms, 0) AS observed_ms,
+    coalesce(unobserved_ms, 0) AS unobserved_ms,
+    dwell, total_dist, duration, idle_time, hovers, hover_time,
+    unnest(shape),
+    hull.wkb AS hull,
+    hull.x AS hull_x,
+    hull.y AS hull_y,
+    hull.area AS hull_area_px,
+    hull.area / (width * height) AS hull_fraction,
+    hull.cx AS centroid_x,
+    hull.cy AS centroid_y,
+    hull.xmin AS box_xmin,
+    hull.ymin AS box_ymin,
+    hull.xmax AS box_xmax,
+    hull.ymax AS box_ymax,
+    core.xmin AS core_xmin,
+    core.ymin AS core_ymin,
+    core.xmax AS core_xmax,
+    core.ymax AS core_ymax,
+    if(tool = 'imagenet', coalesce(recomputed_ms, 0), NULL) AS estimate_recomputed_ms,
+    if(
+        tool = 'imagenet',
+        coalesce(n_clicks, 0) = selected::INT AND coalesce(select_count = selected::INT, true),
+        NULL
+    ) AS estimate_exact,
+    coalesce(frame, 'unknown') AS frame,
+    dataset
+FROM measured
