@@ -188,7 +188,8 @@ def test_a_broken_archive_makes_no_store(pack: Pack, few: Members, run: Run, sto
 
 HTML = b"<!doctype html><html><body>404: not found</body></html>"
 EXPECTED = (
-    "Expected ImageNet-AB (XML files in a folder, tar or zip) or COCO-AB (JSON), compressed or not"
+    "Expected ImageNet-AB (XML files in a folder, tar or zip), COCO-AB (JSON) or page records "
+    "(JSON, also in a folder, tar or zip), compressed or not"
 )
 
 
@@ -198,7 +199,8 @@ EXPECTED = (
         ("a.xml", [("a.xml", b"")], f"a.xml: the file is empty. {EXPECTED}"),
         ("a.xml", [("a.xml", HTML)],
          f"a.xml: it is an HTML page, as a failed download leaves it. Fetch it again. {EXPECTED}"),
-        ("a", [("README", b"")], f"a: the folder holds neither XML files nor pictures. {EXPECTED}"),
+        ("a", [("README", b"")],
+         "a: the folder holds neither XML files nor page records nor pictures. " + EXPECTED),
         ("a.tar", [("a.xml", b"<html/>"), ("b.xml", b"")],
          "a.tar: no record could be read (2 rejected; the first: a.xml, byte 0: "
          "the file holds <html>, not <annotation>). Nothing of it was stored"),

@@ -6,7 +6,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -14,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from abpipe.catalog import connect
-from abpipe.contents import CONTENTS
+from abpipe.contents import ANNOTATIONS, CONTENTS
 from abpipe.contracts import Contract, contracts, derived_tables, raw_tables
 from abpipe.errors import BrokenSource
-from abpipe.events.parse import parse
+from abpipe.events.parse import parser
 from abpipe.lineage import without_stale
 from abpipe.manifest import File, Manifest, SourceEntry
 from abpipe.parallel import Workers
@@ -64,7 +63,7 @@ def _source(source: Source, workers: Workers) -> Iterator[Finding]:
     counts: Counter[str] = Counter()
     proof, readable = source.content.proof, 0
     try:
-        for batch in workers.map(partial(parse, source.content), source.blocks):
+        for batch in workers.map(parser(source).parse, source.blocks):
             counts += batch.counts
             readable += batch.tables[proof].num_rows if proof in batch.tables else 0
     except BrokenSource as err:
@@ -78,7 +77,8 @@ def _source(source: Source, workers: Workers) -> Iterator[Finding]:
             yield Finding("note", source.name, f"{what[group]}: {detail}", n)
     good = counts["records.total"] - counts["records.rejected"]
     # not all pictures have annotators
-    yield Finding("note" if readable else "error", source.name, "records that read well", good)
+    level = "note" if readable or source.content is ANNOTATIONS else "error"
+    yield Finding(level, source.name, "records that read well", good)
 
 
 def _file(store: Store, file: File) -> Iterator[Finding]:

@@ -44,6 +44,10 @@ Jobs = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show where an error came from")]
+PseudonymKey = Annotated[
+    Path | None,
+    typer.Option("--pseudonym-key", help="Key of the pseudonyms (default: one of your own)"),
+]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON")]
 
 STORE = Path("abstore")
@@ -82,6 +86,13 @@ def ingest(
     max_rejects: Annotated[
         int | None, typer.Option(min=0, help="Fail if more cannot be read")
     ] = None,
+    keep_ids: Annotated[
+        bool, typer.Option("--keep-ids", help="Keep the ids of people in page records")
+    ] = False,
+    pseudonymize: Annotated[
+        bool, typer.Option("--pseudonymize", help="Hide ids in the published archives, too")
+    ] = False,
+    pseudonym_key: PseudonymKey = None,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -90,6 +101,9 @@ def ingest(
     from abpipe.events.ingest import ingest as run
     from abpipe.process import spare_pandas
     from abpipe.progress import weighed
+
+    if keep_ids and pseudonymize:
+        raise typer.BadParameter("choose between --keep-ids and --pseudonymize")
 
     spare_pandas()
     with weighed(quiet or json) as progress:
@@ -102,6 +116,9 @@ def ingest(
             replace=replace,
             keep_partial=keep_partial,
             max_rejects=max_rejects,
+            keep_ids=keep_ids,
+            pseudonymize=pseudonymize,
+            pseudonym_key=pseudonym_key,
             progress=progress,
         )
     if json or not quiet:
@@ -215,10 +232,13 @@ def check(
 
 @app.command()
 def forget(
-    annotator: Annotated[str | None, typer.Option(help="An annotator's id")] = None,
+    annotator: Annotated[
+        str | None, typer.Option(help="An annotator's id, or its pseudonym")
+    ] = None,
     source: Annotated[str | None, typer.Option(help="A source's name")] = None,
     store: StoreDir = STORE,
     dataset: Dataset = None,
+    pseudonym_key: PseudonymKey = None,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -229,7 +249,9 @@ def forget(
 
     if (annotator is None) == (source is None):
         raise typer.BadParameter("name one of --annotator and --source")
-    done = run(store, annotator=annotator, source=source, dataset=dataset)
+    done = run(
+        store, annotator=annotator, source=source, dataset=dataset, pseudonym_key=pseudonym_key
+    )
     if json:
         render.as_json(done)
     elif not quiet:

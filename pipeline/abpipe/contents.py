@@ -14,7 +14,8 @@ class Content:
     one whose `parse(block)` makes rows of a block. They are named, not imported, so that a process
     imports only what it needs. The ledger counts rows of the tables `records`; a source without a
     row of the table `proof` held nothing readable. Whether a folder is the same again, the first
-    `head` bytes of its files tell (None: all).
+    `head` bytes of its files tell (None: all). Ids in what is `private` are real people's: they
+    become pseudonyms.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Content:
     records: tuple[str, ...] = ("annotations",)
     proof: str = "images"
     head: int | None = None
+    private: bool = False
 
 
 #: What the records of annotators fill.
@@ -60,6 +62,24 @@ CONTENTS = {
             records=("images", "objects"),
         ),
         Content(
+            "imagenet-pages",
+            tool="imagenet",
+            dataset="imagenet-pages",
+            reader="abpipe.raw.pages",
+            parser="abpipe.events.pages",
+            tables=TABLES,
+            private=True,
+        ),
+        Content(
+            "coco-pages",
+            tool="coco",
+            dataset="coco-pages",
+            reader="abpipe.raw.pages",
+            parser="abpipe.events.pages",
+            tables=TABLES,
+            private=True,
+        ),
+        Content(
             "pictures",
             tool=None,
             dataset=None,
@@ -72,3 +92,14 @@ CONTENTS = {
         ),
     )
 }
+
+#: Annotation records without a page: no source by itself, but one that pages can be read with.
+ANNOTATIONS = Content(
+    "annotation records",
+    tool=None,
+    dataset=None,
+    reader="abpipe.raw.pages",
+    parser="abpipe.events.pages",
+    tables=("rejects",),
+    private=True,
+)

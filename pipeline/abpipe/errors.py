@@ -27,8 +27,68 @@ class UnknownSource(AbpipeError):
     def __init__(self, source: str, found: str) -> None:
         self.source, self.found = source, found
         super().__init__(
-            f"{source}: {found}. Expected ImageNet-AB (XML files in a folder, tar or zip) "
-            "or COCO-AB (JSON), compressed or not"
+            f"{source}: {found}. Expected ImageNet-AB (XML files in a folder, tar or zip), "
+            "COCO-AB (JSON) or page records (JSON, also in a folder, tar or zip), compressed or not"
+        )
+
+
+class SeveralContents(AbpipeError):
+    """A source holds what belongs in more than one dataset, and one was named."""
+
+    def __init__(self, source: str, contents: Iterable[str], dataset: str) -> None:
+        self.source, self.contents, self.dataset = source, tuple(contents), dataset
+        super().__init__(
+            f"{source} holds {' and '.join(self.contents)}, each a dataset of its own, so not all "
+            f"of it is {dataset}. Leave out `--dataset`, or put them into folders of their own"
+        )
+
+
+class NoPages(AbpipeError):
+    """Annotation records whose pages are not among the sources."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        super().__init__(
+            f"{source} holds annotation records and no page. Name the pages with it: "
+            f"`abpipe ingest PAGES {source}`"
+        )
+
+
+class NoKey(AbpipeError):
+    """The key of the pseudonyms can neither be read nor made."""
+
+    def __init__(self, path: object, why: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(
+            f"{path}: no key for pseudonyms: {why}. Name another file: `--pseudonym-key FILE`. "
+            "Without one, ids can only be kept as they are: `--keep-ids`"
+        )
+
+
+class OtherIds(AbpipeError):
+    """A dataset would mix ids that cannot be told to be the same person's."""
+
+    def __init__(self, dataset: str, has: str | None, given: str | None) -> None:
+        self.dataset, self.has, self.given = dataset, has, given
+
+        def told(key: str | None) -> str:
+            return f"pseudonyms of the key {key}" if key else "ids as they are"
+
+        super().__init__(
+            f"{dataset} holds {told(has)}, and this would add {told(given)}: nobody could be told "
+            "to be the same. Use the same key (`--pseudonym-key FILE`) and options, or another "
+            "`--dataset`"
+        )
+
+
+class LostKey(AbpipeError):
+    """People were forgotten with another key than the one at hand."""
+
+    def __init__(self, dataset: str, key: str) -> None:
+        self.dataset, self.key = dataset, key
+        super().__init__(
+            f"{dataset}: people were forgotten with the key {key}, and only that key tells who is "
+            "to stay out. Name its file: `--pseudonym-key FILE`"
         )
 
 

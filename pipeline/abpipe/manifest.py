@@ -13,7 +13,7 @@ import orjson
 from abpipe import __version__
 from abpipe.contents import CONTENTS
 from abpipe.contracts import dataset as known_dataset
-from abpipe.errors import BrokenStore, WrongFormat
+from abpipe.errors import BrokenStore, LostKey, WrongFormat
 
 FORMAT = 1
 
@@ -59,10 +59,17 @@ class Ledger:
 
         members = {kind: counts[f"members.{kind}"] for kind in ("ok", "junk", "rejected")}
         total, rejected = counts["records.total"], counts["records.rejected"]
-        records = {"rows": total - duplicates - rejected, "duplicates": duplicates}
+        forgotten = counts["records.forgotten"]
+        rows = total - duplicates - rejected - forgotten
         return cls(
             {"total": sum(members.values())} | members,
-            {"total": total} | records | {"rejected": rejected, "forgotten": 0},
+            {
+                "total": total,
+                "rows": rows,
+                "duplicates": duplicates,
+                "rejected": rejected,
+                "forgotten": forgotten,
+            },
             group("junk."),
             group("rejects."),
             group("extra."),
@@ -93,10 +100,18 @@ class SourceEntry:
     partial: str | None  # why it was not read to its end
     ledger: Ledger
 
+    @property
+    def key(self) -> str | None:
+        """Which key its pseudonyms are of; None if its ids are as they were."""
+        return self.options.get("pseudonyms")
+
 
 @dataclass(frozen=True)
 class Manifest:
-    """All files and sources of a store."""
+    """All files and sources of a store.
+
+    `forgotten` keeps who is to stay forgotten, by dataset and key, blinded: it names nobody.
+    """
 
     format: int = FORMAT
     written_by: str = f"abpipe {__version__}"
@@ -104,6 +119,7 @@ class Manifest:
     datasets: dict[str, dict[str, str]] = field(default_factory=dict)
     sources: tuple[SourceEntry, ...] = ()
     files: tuple[File, ...] = ()
+    forgotten: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
@@ -165,6 +181,17 @@ class Manifest:
             and entry.source_no != gone.source_no
             and entry.ledger.records["duplicates"]
         )
+
+    def forgetting(self, dataset: str, key: str, person: str) -> Manifest:
+        """This manifest with a person who is to stay forgotten in a dataset.
+
+        Raises LostKey if others were forgotten there with another key.
+        """
+        by_key = self.forgotten.get(dataset, {key: []})
+        if key not in by_key:
+            raise LostKey(dataset, *by_key)
+        people = sorted({*by_key[key], person})
+        return replace(self, forgotten=self.forgotten | {dataset: {key: people}})
 
     def with_files(self, files: Iterable[File]) -> Manifest:
         """This manifest with files added."""

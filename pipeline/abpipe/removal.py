@@ -15,6 +15,8 @@ import pyarrow.compute as pc
 from abpipe.catalog import commit
 from abpipe.errors import NotFound, SeveralDatasets
 from abpipe.manifest import File, Manifest, SourceEntry
+from abpipe.privacy import Key, blind
+from abpipe.rows import with_fewer, without
 from abpipe.store import Store, Transaction, read_groups
 
 Ids = npt.NDArray[np.int64]
@@ -43,11 +45,14 @@ def forget(
     annotator: str | None = None,
     source: str | None = None,
     dataset: str | None = None,
+    pseudonym_key: Path | str | None = None,
 ) -> Forgotten:
     """Remove every trace of an annotator, or of a source, from a store (of one dataset if named).
 
     The annotator's records, events, and rejects that hold the id go; ledgers count the records as
-    forgotten. Raises NotFound if the store holds neither, ValueError unless exactly one is named.
+    forgotten. Where ids are pseudonyms, `annotator` may be a pseudonym, or the person's own id if
+    the key is at hand. The manifest keeps a blinded hash, so that sources read later leave the
+    person out. Raises NotFound if the store holds neither, ValueError unless exactly one is named.
     """
     if (annotator is None) == (source is None):
         raise ValueError("name either an annotator or a source")
@@ -55,7 +60,8 @@ def forget(
     opened.manifest()  # there must be a store: a transaction would make one
     with opened.transaction() as transaction:
         if annotator is not None:
-            done = _forget_annotator(transaction, annotator, dataset)
+            key = Path(pseudonym_key) if pseudonym_key else None
+            done = _forget_annotator(transaction, annotator, dataset, key)
         else:
             done = _forget_source(transaction, source or "", dataset)
     return done
@@ -78,16 +84,39 @@ def _forget_source(transaction: Transaction, name: str, dataset: str | None) -> 
     return Forgotten(records, rejects, [entry.name for entry in gone], short=short, stale=stale)
 
 
-def _forget_annotator(transaction: Transaction, annotator: str, dataset: str | None) -> Forgotten:
+def _forget_annotator(
+    transaction: Transaction, annotator: str, dataset: str | None, key_file: Path | None
+) -> Forgotten:
     manifest = transaction.manifest
     done = Forgotten(0, 0, [])
-    for entry in manifest.sources:
-        if annotator and dataset in (None, entry.dataset):  # every text holds the empty one
-            manifest, done = _without_annotator(transaction, manifest, entry, annotator, done)
+    entries = [s for s in manifest.sources if annotator and dataset in (None, s.dataset)]
+    hidden = any(entry.key for entry in entries)
+    key = Key.at_hand(key_file) if hidden else None
+    for entry in entries:
+        names = [annotator]
+        if key and key.id == entry.key:
+            names.append(key.pseudonym(annotator))
+        for name in names:
+            before = done
+            manifest, done = _without_annotator(transaction, manifest, entry, name, done)
+            if done != before:
+                manifest = _kept_out(manifest, entry, name, key_file)
+                break
     if not done.sources:
         listing = "abpipe sql 'SELECT DISTINCT annotator_id FROM annotations'"
-        raise NotFound("annotator", annotator, f"List them: `{listing}`")
+        known = f"List them: `{listing}`"
+        if hidden and not key:
+            known += ". They are pseudonyms: to find an id, name their key: `--pseudonym-key FILE`"
+        raise NotFound("annotator", annotator, known)
     return replace(done, stale=commit(transaction, manifest))
+
+
+def _kept_out(manifest: Manifest, entry: SourceEntry, name: str, key_file: Path | None) -> Manifest:
+    """The manifest with an annotator of a source's dataset who is to stay forgotten."""
+    if entry.key:
+        return manifest.forgetting(entry.dataset, entry.key, blind(name))
+    key = Key.load(key_file)
+    return manifest.forgetting(entry.dataset, key.id, blind(key.pseudonym(name)))
 
 
 def _without_annotator(
@@ -104,11 +133,10 @@ def _without_annotator(
     n_rejects, mentions = 0, 0
     changed: dict[str, File] = {}
     if len(ids):
-        per_image = dict(zip(*np.unique(image_ids, return_counts=True), strict=True))
         edits: dict[str, Edit] = {
-            "annotations": partial(_without, ids=ids),
-            "events": partial(_without, ids=ids),
-            "images": partial(_with_fewer, per_image=per_image),
+            "annotations": partial(without, annotation_ids=ids),
+            "events": partial(without, annotation_ids=ids),
+            "images": partial(with_fewer, gone=image_ids),
         }
         for table in edits.keys() & files.keys():
             changed[table] = _rewritten(transaction, files[table], edits[table])
@@ -141,13 +169,13 @@ Edit = Callable[[pa.Table], pa.Table]
 
 def _records_of(
     transaction: Transaction, file: File | None, annotator: str
-) -> tuple[Ids, npt.NDArray[np.object_]]:
-    ids, image_ids = [np.empty(0, np.int64)], [np.empty(0, object)]
+) -> tuple[Ids, pa.ChunkedArray]:
+    ids, image_ids = [np.empty(0, np.int64)], [pa.array([], pa.string())]
     for group in read_groups(transaction.store.path(file)) if file else ():
         theirs = group.filter(pc.equal(group["annotator_id"], annotator))
         ids.append(theirs["annotation_id"].to_numpy())
-        image_ids.append(theirs["image_id"].to_numpy())
-    return np.concatenate(ids), np.concatenate(image_ids)
+        image_ids += theirs["image_id"].chunks
+    return np.concatenate(ids), pa.chunked_array(image_ids)
 
 
 def _rewritten(transaction: Transaction, file: File, edit: Edit) -> File:
@@ -157,21 +185,10 @@ def _rewritten(transaction: Transaction, file: File, edit: Edit) -> File:
     return writer.finish()
 
 
-def _without(rows: pa.Table, ids: Ids) -> pa.Table:
-    return rows.filter(pa.array(~np.isin(rows["annotation_id"].to_numpy(), ids)))
-
-
-def _with_fewer(images: pa.Table, per_image: dict[str, int]) -> pa.Table:
-    gone = np.array([per_image.get(name, 0) for name in images["image_id"].to_pylist()], np.int64)
-    at = images.column_names.index("n_annotations")
-    left = images["n_annotations"].to_numpy() - gone
-    return images.set_column(at, images.schema.field(at), pa.array(left))
-
-
 def _names(table: pa.Table, annotator: str) -> pa.ChunkedArray:
-    """Which rows hold the annotator's id in any text or bytes."""
+    """Which rows hold the annotator's id in any text or bytes of their own."""
     found = pa.chunked_array([np.zeros(table.num_rows, bool)])
-    for column in table.columns:
+    for column in table.drop_columns(["source"]).columns:
         if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
             here = pc.match_substring(column, annotator)
             found = pc.or_(found, pc.fill_null(here, False))

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
@@ -37,7 +39,7 @@ class Batch:
     """The rows of one block of a source, as Arrow tables, with annotation ids from 0.
 
     `counts` holds the ledger: `members.ok`, `members.junk`, `members.rejected`, `records.total`,
-    `records.rejected`, `junk.<reason>`, `rejects.<code>` and `extra.<field>`.
+    `records.rejected`, `records.forgotten`, `junk.<reason>`, `rejects.<code>` and `extra.<field>`.
     """
 
     tables: dict[str, pa.Table]
@@ -57,6 +59,10 @@ class Extra:
     absent: list[str] = field(default_factory=list)
     null: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
+
+    def copy(self) -> Extra:
+        """Another one that says the same, to be added to."""
+        return Extra(dict(self.fields), [*self.absent], [*self.null], [*self.empty])
 
     def json(self) -> str | None:
         """The JSON text for the column `extra`; None if there is nothing to say."""
@@ -130,6 +136,21 @@ class Rows:
     def batch(self) -> Batch:
         """The rows so far as Arrow tables."""
         return Batch({name: table(name, rows) for name, rows in self.tables.items()}, self.counts)
+
+
+def without(rows: pa.Table, annotation_ids: npt.NDArray[np.int64]) -> pa.Table:
+    """Rows of annotations or events without those of some records."""
+    return rows.filter(pa.array(~np.isin(rows["annotation_id"].to_numpy(), annotation_ids)))
+
+
+def with_fewer(images: pa.Table, gone: pa.ChunkedArray) -> pa.Table:
+    """Rows of images that count records less: one less for each time that `gone` names them."""
+    n = Counter(gone.to_pylist())
+    left = images["n_annotations"].to_numpy() - np.array(
+        [n[name] for name in images["image_id"].to_pylist()], np.int64
+    )
+    at = images.column_names.index("n_annotations")
+    return images.set_column(at, images.schema.field(at), pa.array(left))
 
 
 @cache

@@ -164,7 +164,7 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path, ingest: Ingest) ->
     (tmp_path / "notes/a.txt").write_text("a")
     with pytest.raises(UnknownSource) as caught:
         ingest(tmp_path / "notes")
-    assert caught.value.found == "the folder holds neither XML files nor pictures"
+    assert caught.value.found == "the folder holds neither XML files nor page records nor pictures"
 
 
 def test_a_folder_of_broken_pictures_only_is_an_error(tmp_path: Path, ingest: Ingest) -> None:

@@ -43,7 +43,7 @@ def test_the_container_is_told_from_the_bytes_not_the_name(
     assert find(str(other)) == [Source(other, "other.bin", container, CONTENTS["imagenet-ab"])]
 
 
-@pytest.mark.parametrize("text", [b"[]", b'\xef\xbb\xbf [{"image_id": 1}]', b'{"page": {}}\n'])
+@pytest.mark.parametrize("text", [b"[]", b'\xef\xbb\xbf [{"image_id": 1}]', b'{"page_id": 1}\n'])
 def test_json_is_told_by_its_first_bracket(tmp_path: Path, text: bytes) -> None:
     for name, content in {"a.json": text, "a.json.gz": gzip.compress(text)}.items():
         (tmp_path / name).write_bytes(content)
@@ -96,15 +96,15 @@ def test_the_error_says_what_was_expected(tmp_path: Path) -> None:
     with pytest.raises(UnknownSource) as error:
         find(str(tmp_path / "a"))
     assert str(error.value) == (
-        "a: the file is empty. Expected ImageNet-AB (XML files in a folder, tar or zip) "
-        "or COCO-AB (JSON), compressed or not"
+        "a: the file is empty. Expected ImageNet-AB (XML files in a folder, tar or zip), "
+        "COCO-AB (JSON) or page records (JSON, also in a folder, tar or zip), compressed or not"
     )
 
 
 def test_a_folder_without_xml_is_no_source(pack: Pack) -> None:
     with pytest.raises(UnknownSource) as error:
         find(str(pack("folder", [("README", b""), ("a/b.txt", b"")])))
-    assert error.value.found == "the folder holds no XML file"
+    assert error.value.found == "the folder holds neither XML files nor page records nor pictures"
 
 
 def test_a_gzip_cut_off_at_once_is_broken_not_empty(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
--- Records that share the natural key of another; those with equal content were not stored.
+-- Records that share the natural key of another; those with equal content were not stored. One that
+-- names neither a person nor a task has no such key.
 WITH keyed AS (
     SELECT
         annotation_id, image_id, annotator_id,
         coalesce(assignment_id, tool_hit_id) AS task_id,
         page, slot, source, dataset
     FROM annotations
+    WHERE coalesce(annotator_id, assignment_id, tool_hit_id) IS NOT NULL
 )
 SELECT
     annotation_id, image_id, annotator_id, task_id, page, slot,

@@ -1,10 +1,12 @@
 -- The new records that share their natural key with another: whether an earlier record has the
--- same content already, and whether one with other content stays beside them.
+-- same content already, and whether one with other content stays beside them. A record that names
+-- neither a person nor a task has no natural key: it may be a duplicate, and contradicts nothing.
 -- Reads `new_annotations`, `new_events`, and what the dataset has: `annotations`, `events`.
 WITH keyed AS (
     SELECT
         *,
-        hash(image_id, annotator_id, coalesce(assignment_id, tool_hit_id), page, slot) AS key
+        hash(image_id, annotator_id, coalesce(assignment_id, tool_hit_id), page, slot) AS key,
+        coalesce(annotator_id, assignment_id, tool_hit_id) IS NOT NULL AS is_told
     FROM (
         SELECT * EXCLUDE place, true AS is_new FROM new_annotations
         UNION ALL BY NAME
@@ -32,8 +34,8 @@ histories AS (
 ),
 contents AS (
     SELECT
-        annotation_id, is_new, key,
-        md5(row(*COLUMNS(* EXCLUDE (annotation_id, is_new, key, source, member)))::VARCHAR)
+        annotation_id, is_new, is_told, key,
+        md5(row(*COLUMNS(* EXCLUDE (annotation_id, is_new, is_told, key, source, member)))::VARCHAR)
             AS content
     FROM rivals
     LEFT JOIN histories USING (annotation_id)
@@ -47,6 +49,6 @@ told AS (
 )
 SELECT
     annotation_id, is_duplicate,
-    count(*) FILTER (NOT is_duplicate) OVER (PARTITION BY key) > 1 AS is_conflict
+    is_told AND count(*) FILTER (NOT is_duplicate) OVER (PARTITION BY key) > 1 AS is_conflict
 FROM told
 QUALIFY is_new

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from abpipe.errors import BadName, SameName
+from abpipe.errors import BadName, SameName, SeveralContents
 from abpipe.parallel import Workers
 
 if TYPE_CHECKING:
@@ -22,6 +22,14 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 #: Sources of fewer bytes are read before another process has started.
 SMALL = 4 << 20
+
+
+@dataclass(frozen=True)
+class Ids:
+    """What is to become of ids: `hidden` is None where it goes by what a source holds."""
+
+    hidden: bool | None = None
+    key: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,9 @@ def ingest(
     replace: bool = False,
     keep_partial: bool = False,
     max_rejects: int | None = None,
+    pseudonymize: bool = False,
+    keep_ids: bool = False,
+    pseudonym_key: Path | str | None = None,
     progress: Progress | None = None,
 ) -> list[Ingested]:
     """Add sources to a store: archives, folders, single files or globs of them.
@@ -58,25 +69,36 @@ def ingest(
     what is readable of a broken source is kept, and marked. More than `max_rejects` rejects are an
     error.
 
+    Ids in page records are people's, so they become pseudonyms: keyed hashes, with the key in
+    `pseudonym_key`, by default a file of the user's own that is made on first use. `keep_ids` keeps
+    them as they are, `pseudonymize` replaces those of the published archives, too.
+
     Each source is one transaction: an error leaves it out and the store as it was.
     """
     if dataset is not None and not _NAME.fullmatch(dataset):
         raise BadName(dataset)
+    if pseudonymize and keep_ids:
+        raise ValueError("choose between pseudonymize and keep_ids")
     options = {"limit": limit} if limit is not None else {}
+    hidden = True if pseudonymize else False if keep_ids else None
+    ids = Ids(hidden, Path(pseudonym_key) if pseudonym_key else None)
     with Workers(jobs or _jobs(sources)) as workers:
         # imported here, so that the other processes start up while this one does
         from abpipe.events.job import Job
-        from abpipe.raw.sources import find
+        from abpipe.raw.sources import find, paired
         from abpipe.store import Store
 
-        found = [source for pattern in sources for source in find(str(pattern))]
+        found = paired([source for pattern in sources for source in find(str(pattern))])
         places: dict[tuple[str, str], Path] = {}
         for source in found:
             named = source.name, dataset or source.content.dataset or "a dataset"
+            contents = [s.content.name for s in found if s.path == source.path]
+            if dataset and len(contents) > 1:
+                raise SeveralContents(source.name, contents, dataset)
             if places.setdefault(named, source.path.resolve()) != source.path.resolve():
                 raise SameName(*named)
         todo = [
-            Job(source, dataset or source.content.dataset, options, keep_partial, max_rejects)
+            Job(source, dataset or source.content.dataset, options, ids, keep_partial, max_rejects)
             for source in found
         ]
         return [job.run(Store(store), workers, replace, progress) for job in todo]

@@ -13,20 +13,24 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from abpipe.contents import CONTENTS, Content
 from abpipe.contracts import classes, raw_tables
 from abpipe.contracts import dataset as known_dataset
 from abpipe.errors import (
     BrokenSource,
+    LostKey,
     NothingReadable,
+    OtherIds,
     SourceChanged,
     TooManyRejects,
     WhichDataset,
     WrongTool,
 )
-from abpipe.events.ingest import Ingested, Progress
-from abpipe.events.parse import parse
+from abpipe.events.ingest import Ids, Ingested, Progress
+from abpipe.events.parse import parser
 from abpipe.manifest import File, Ledger, Manifest, SourceEntry
 from abpipe.parallel import Workers
+from abpipe.privacy import Gone, Key, Veil
 from abpipe.raw.block import Block, Blocks, FilesBlock, Take, XmlBlock
 from abpipe.raw.sources import Source
 from abpipe.raw.streams import OnRead
@@ -44,6 +48,7 @@ class Job:
     named: str | None
     """The dataset, if the user or the content names one."""
     options: dict[str, Any]
+    ids: Ids
     keep_partial: bool
     max_rejects: int | None
     dataset: str = field(init=False)
@@ -54,6 +59,7 @@ class Job:
     ) -> Ingested:
         """Make the source part of the store, unless it is already."""
         size, sha256 = self.source.identity()
+        self._prepare()
         with store.transaction() as transaction:
             self.dataset = self.named or _only_dataset(transaction.manifest, self.source.name)
             self.tool = self._tool(transaction.manifest)
@@ -63,6 +69,7 @@ class Job:
             if old and not replace:
                 what = "options" if old.sha256 == sha256 else "content"
                 raise SourceChanged(self.source.name, what)
+            self._same_ids(transaction, old)
             source_no = old.source_no if old else transaction.manifest.next_source_no
             on_read = partial(progress, self.source.name, size) if progress else None
             counts, new, broken = self._write(transaction, workers, source_no, on_read)
@@ -90,6 +97,34 @@ class Job:
             rows = _rows(transaction, source_no)
             return Ingested(entry, rows, is_new=True, short=short, stale=stale)
 
+    def _prepare(self) -> None:
+        """Learn what parsing needs, and whose ids there are: the source's own name may hold one."""
+        reading = parser(self.source)
+        self.parse, self.veil = reading.parse, None
+        hidden = self.source.content.private if self.ids.hidden is None else self.ids.hidden
+        if hidden:
+            self.veil = Veil(Key.load(self.ids.key), reading.ids)
+            self.options = self.options | {"pseudonyms": self.veil.key.id}
+            name = self.veil.text(self.source.name)
+            self.source = dataclasses.replace(self.source, name=name)
+
+    def _same_ids(self, transaction: Transaction, old: SourceEntry | None) -> None:
+        """Raise OtherIds unless all of the dataset's ids are of one kind."""
+        given = self.options.get("pseudonyms")
+        has_ids = [s for s in transaction.manifest.sources if _has_ids(CONTENTS[s.content])]
+        for entry in has_ids if _has_ids(self.source.content) else ():
+            if entry.dataset == self.dataset and entry != old and entry.key != given:
+                raise OtherIds(self.dataset, entry.key, given)
+
+    def _forgotten(self, transaction: Transaction) -> Gone:
+        """Who is to stay forgotten. Raises LostKey where that cannot be told."""
+        for known, people in transaction.manifest.forgotten.get(self.dataset, {}).items():
+            key = self.veil.key if self.veil else Key.load(self.ids.key)
+            if key.id != known:
+                raise LostKey(self.dataset, known)
+            return Gone(frozenset(people), None if self.veil else key)
+        return Gone()
+
     def _tool(self, manifest: Manifest) -> str:
         """The annotation tool of the dataset."""
         about, own = manifest.datasets.get(self.dataset), self.source.content.tool
@@ -115,16 +150,18 @@ class Job:
         on_read: OnRead,
     ) -> tuple[Counter[str], dict[str, TableWriter], str | None]:
         """Read the source to its end; its rows go to new files."""
-        content = self.source.content
-        new = {name: transaction.writer(name, self.dataset, source_no) for name in content.tables}
+        tables = self.source.content.tables
+        new = {name: transaction.writer(name, self.dataset, source_no) for name in tables}
+        gone = self._forgotten(transaction)
         stamp = _Stamp(self.source.name, source_no * IDS_PER_SOURCE)
         counts: Counter[str] = Counter()
         broken = None
         try:
             blocks = partial(self._blocks, on_read=on_read)
-            for batch in workers.map(partial(parse, content), blocks):
+            for batch in workers.map(self.parse, blocks):
+                batch = self.veil.batch(batch) if self.veil else batch
                 counts += batch.counts
-                for name, rows in stamp(batch).items():
+                for name, rows in gone(stamp(batch), counts).items():
                     if rows.num_rows:  # whoever rejects something does not know the content
                         new[name].write(rows)
         except BrokenSource as err:
@@ -168,6 +205,11 @@ def _only_dataset(manifest: Manifest, source: str) -> str:
     if len(manifest.datasets) != 1:
         raise WhichDataset(source, manifest.datasets)
     return next(iter(manifest.datasets))
+
+
+def _has_ids(content: Content) -> bool:
+    """Whether what a source holds is about people."""
+    return "annotations" in content.tables
 
 
 class _Stamp:

@@ -19,7 +19,7 @@ from abpipe.rows import Batch
 
 #: What a damaged, encrypted or exotic zip archive or member raises (also NotImplementedError, which
 #: is a RuntimeError, and UnicodeDecodeError, which is a ValueError).
-_BAD_ZIP = (
+BAD_ZIP = (
     zipfile.BadZipFile,
     zlib.error,
     lzma.LZMAError,
@@ -59,7 +59,7 @@ def zip_blocks(archive: Path, source: str, take: Take, on_read: OnRead = None) -
     """
     try:
         opened = zipfile.ZipFile(archive)
-    except _BAD_ZIP as err:
+    except BAD_ZIP as err:
         raise BrokenSource(source, f"the zip archive is cut off or damaged: {err}", 0) from err
     with opened:
         yield from packed(_counted(_zipped(opened), on_read), take)
@@ -107,7 +107,7 @@ def _read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Content:
     try:
         with archive.open(info) as stream:
             return _content(info.filename, stream, info.file_size)
-    except _BAD_ZIP as err:
+    except BAD_ZIP as err:
         return rejected("bad-zip-member", f"the member cannot be read: {err}", info.filename)
 
 

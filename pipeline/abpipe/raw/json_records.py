@@ -49,14 +49,20 @@ def file_blocks(source: Source, shape: Shape, take: Take, on_read: OnRead) -> Bl
         yield from framed(stream, source.name, take, shape)
 
 
-def framed(stream: Plain | Readable, source: str, take: Take, shape: Shape = COCO_AB) -> Blocks:
+def framed(
+    stream: Plain | Readable,
+    source: str,
+    take: Take,
+    shape: Shape = COCO_AB,
+    member: str | None = None,
+) -> Blocks:
     """Yield the records of a stream in blocks, and what is no record as rejects.
 
     Raises BrokenSource, after all whole records, if the stream or what stands around them is cut
     off.
     """
     plain = stream if isinstance(stream, Plain) else Plain(stream, source)
-    yield from _Framing(plain, source, take, shape).blocks()
+    yield from _Framing(plain, source, take, shape, member).blocks()
 
 
 @dataclass
@@ -65,6 +71,7 @@ class _Framing:
     source: str
     take: Take
     shape: Shape
+    member: str | None
     at: int = 0  # where `rest` begins in the decompressed source
     rest: bytes = b""  # read, and not yet part of a block
     array: bool = False
@@ -88,7 +95,7 @@ class _Framing:
                 self.rest = bytes(data[cut:])
                 between = bytes(data[max(0, cut - LOOK_BACK) : cut])
             if cut:
-                yield JsonBlock(buffer, 0, cut, self.at, self.shape)
+                yield JsonBlock(buffer, 0, cut, self.at, self.shape, self.member)
                 self.at += cut
                 self.whole = self.at - len(between) + len(between.rstrip(BLANK + b","))
                 continue
@@ -142,7 +149,7 @@ class _Framing:
         lost.add(last)
         rows = Rows()
         message = f"no record starts within {lost.length} bytes"
-        rows.reject_record(code, message, None, place, lost)
+        rows.reject_record(code, message, self.member, place, lost)
         return rows.batch()
 
     def damage(self) -> str | None:
@@ -167,12 +174,12 @@ class _Framing:
         else:
             stop = max(last, tail.end) if why and (tail.cut or self.shape.around) else len(data)
         if data[:stop].strip(BLANK + b","):
-            yield JsonBlock(buffer, 0, stop, self.at, self.shape)
+            yield JsonBlock(buffer, 0, stop, self.at, self.shape, self.member)
         if closed is not None and (extra := data[closed + 1 :].strip(BLANK)):
             place = self.at + data.index(extra, closed + 1)
             message = f"{len(extra)} bytes after the end of the {enclosed}"
             rows = Rows()
-            rows.reject_record("trailing-bytes", message, None, place, extra)
+            rows.reject_record("trailing-bytes", message, self.member, place, extra)
             yield rows.batch()
         if why:
             whole = tail.end or len(data[:last].rstrip(BLANK + b","))

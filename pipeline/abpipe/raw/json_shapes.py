@@ -11,6 +11,9 @@ BLANK = b" \t\r\n"
 LOOK_BACK = 64  # bytes, mostly blank, that may stand between a key and its object or list
 _WINDOW = 1 << 16
 
+#: Names of files that may hold JSON.
+JSON_FILE = re.compile(r".*\.(?:json|jsonl|ndjson)(?:\.gz|\.zst)?", re.IGNORECASE | re.DOTALL)
+
 Bytes: TypeAlias = bytes | bytearray | memoryview
 
 
@@ -57,6 +60,15 @@ COCO_AB = Shape(
     _first_key(
         *("image_id", "hit_id", "page_id", "worker_id", "originalImage(?:Height|Width)"),
         *("image(?:Height|Width)", "timeSpent", "(?:action|category)Histories", "mouseTracking"),
+    )
+)
+
+#: Page records of both tools, and the annotation records that they name.
+PAGES = Shape(
+    _first_key(
+        *("page", "_?id", "pageno", "startedAt", "endedAt", "isDone", "annotations?", "version"),
+        *("(?:hit|worker|annotator|assignment)ID", "(?:imageNet|coco)(?:Annotation|Hit)ID"),
+        *("hitDatasetName", "(?:created|updated)At", "__typename"),
     )
 )
 

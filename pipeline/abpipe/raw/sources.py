@@ -6,15 +6,16 @@ import hashlib
 import os
 import re
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Literal, cast
 
-from abpipe.contents import CONTENTS, Content
-from abpipe.errors import BrokenSource, MissingSource, UnknownSource
+from abpipe.contents import ANNOTATIONS, CONTENTS, Content
+from abpipe.errors import BrokenSource, MissingSource, NoPages, UnknownSource
 from abpipe.raw.block import Blocks, Take
-from abpipe.raw.files import walk
+from abpipe.raw.files import BAD_ZIP, walk
+from abpipe.raw.json_shapes import JSON_FILE, PAGES
 from abpipe.raw.members import spelled
 from abpipe.raw.pictures import junk
 from abpipe.raw.streams import OnRead, open_plain
@@ -33,12 +34,16 @@ _INSTANCES = re.compile(
 
 @dataclass(frozen=True)
 class Source:
-    """One SOURCE of the command line."""
+    """One SOURCE of the command line, or that of it which belongs in one dataset.
+
+    `beside` are the sources whose annotation records its pages may name.
+    """
 
     path: Path
     name: str
     container: Container
     content: Content
+    beside: tuple[Source, ...] = ()
 
     def blocks(self, take: Take, on_read: OnRead = None) -> Blocks:
         """What it holds in blocks, in order; `on_read` is told how many of its bytes were read."""
@@ -51,11 +56,13 @@ class Source:
         Of pictures, only the beginning of each file counts.
         """
         try:
-            if self.container != "folder":
-                return _size_and_sha256(self.path)
-            return _identity(self.path, self.content.head)
+            if self.container == "folder":
+                own = _folder(self.path, self.content.head)
+            else:
+                own = _file(self.path)
         except OSError as err:
             raise _unreadable(self.name, err) from err
+        return _all([own, *(other.identity() for other in self.beside)]) if self.beside else own
 
 
 def find(pattern: str) -> list[Source]:
@@ -66,7 +73,19 @@ def find(pattern: str) -> list[Source]:
     paths = _paths(pattern)
     if not paths:
         raise MissingSource(pattern or "''")
-    return [_source(path) for path in paths]
+    return [source for path in paths for source in _sources(path)]
+
+
+def paired(sources: list[Source]) -> list[Source]:
+    """The sources without those of annotation records, which pages are to be read with.
+
+    Raises NoPages if there are annotation records and no pages.
+    """
+    beside = tuple(source for source in sources if source.content is ANNOTATIONS)
+    others = [source for source in sources if source.content is not ANNOTATIONS]
+    if beside and not any(source.content.private for source in others):
+        raise NoPages(beside[0].name)
+    return [replace(s, beside=beside) if s.content.private else s for s in others]
 
 
 def _paths(pattern: str) -> list[Path]:
@@ -87,18 +106,18 @@ def _unreadable(source: str, err: OSError) -> BrokenSource:
     return BrokenSource(source, f"it cannot be read: {err.strerror or err}", 0)
 
 
-def _size_and_sha256(path: Path | str, head: int | None = None) -> tuple[int, str]:
+def _file(path: Path | str, head: int | None = None) -> tuple[int, str]:
     """The size of a file, and the SHA-256 of it or of its first bytes."""
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (a Path for each of a million files)
         digest = hashlib.sha256(file.read(head)) if head else hashlib.file_digest(file, "sha256")
         return os.fstat(file.fileno()).st_size, digest.hexdigest()
 
 
-def _identity(folder: Path, head: int | None) -> tuple[int, str]:
+def _folder(folder: Path, head: int | None) -> tuple[int, str]:
     total, digest = 0, hashlib.sha256()
     for inside, path in walk(folder):
         try:
-            size, content = _size_and_sha256(path, head)
+            size, content = _file(path, head)
         except OSError:
             size, content = 0, "unreadable"  # its reader puts it among the rejects
         digest.update(f"{inside}\0{size}\0{content}\n".encode())
@@ -106,29 +125,69 @@ def _identity(folder: Path, head: int | None) -> tuple[int, str]:
     return total, digest.hexdigest()
 
 
-def _source(path: Path) -> Source:
+def _all(identities: list[tuple[int, str]]) -> tuple[int, str]:
+    sizes, hashes = zip(*identities, strict=True)
+    return sum(sizes), hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+
+def _sources(path: Path) -> list[Source]:
+    """What a path is: a source for each dataset that it holds something for."""
     name = spelled(path.resolve().name)
     try:
         if path.is_dir():
-            return Source(path, name, "folder", CONTENTS[_held(path, name)])
-        head = _head(path, name)
-        container = _container(path, head)
-        content = "imagenet-ab" if container != "file" else _written(head, name)
-        return Source(path, name, container, CONTENTS[content])
+            container: Container = "folder"
+            contents = _held(path, name)
+        else:
+            head = _head(path, name)
+            container = _container(path, head)
+            if container == "file":
+                contents = _written(path, name, head)
+            else:
+                contents = _packed(path, name, container, head)
     except OSError as err:
         raise _unreadable(name, err) from err
+    return [Source(path, name, container, content) for content in contents]
 
 
-def _held(folder: Path, name: str) -> str:
-    """What the files of a folder are."""
-    pictures = False
+def _packed(path: Path, name: str, container: Container, head: bytes) -> list[Content]:
+    """What the files of an archive are. Where there is XML, all else is skipped."""
+    if b".xml" in head.lower() or (container == "zip" and _zips_xml(path)):
+        return [CONTENTS["imagenet-ab"]]
+    # if it is nothing at all, the reader of XML will say what is wrong
+    return _pages(path, name, container) or [CONTENTS["imagenet-ab"]]
+
+
+def _zips_xml(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(file.lower().endswith(".xml") for file in archive.namelist())
+    except BAD_ZIP:
+        return True
+
+
+def _held(folder: Path, name: str) -> list[Content]:
+    """What the files of a folder are. Beside XML all else is skipped, beside pages all pictures."""
+    pictures = json = False
     for file, _ in walk(folder):
         if file.lower().endswith(".xml"):
-            return "imagenet-ab"
+            return [CONTENTS["imagenet-ab"]]
         pictures = pictures or junk(file) is None
+        json = json or bool(JSON_FILE.fullmatch(file))
+    if json and (contents := _pages(folder, name, "folder")):
+        return contents
     if not pictures:
-        raise UnknownSource(name, "the folder holds neither XML files nor pictures")
-    return "pictures"
+        found = "the folder holds neither XML files nor page records nor pictures"
+        raise UnknownSource(name, found)
+    return [CONTENTS["pictures"]]
+
+
+def _pages(path: Path, name: str, container: Container) -> list[Content]:
+    """The contents whose page records are in a source."""
+    from abpipe.raw import pages  # not needed for what is published
+
+    told = pages.tools(path, container, name)
+    found = [CONTENTS[f"{tool}-pages"] for tool in pages.TOOLS if tool in told]
+    return found or ([ANNOTATIONS] if told else [])
 
 
 def _head(path: Path, name: str) -> bytes:
@@ -149,18 +208,19 @@ def _container(path: Path, head: bytes) -> Container:
     return "zip" if head.startswith(b"PK") or zipfile.is_zipfile(path) else "file"
 
 
-def _written(head: bytes, name: str) -> str:
+def _written(path: Path, name: str, head: bytes) -> list[Content]:
     """What the text is that begins so."""
     text = head.removeprefix(_BOM).lstrip()
-    if _INSTANCES.match(text):
-        return "coco-instances"
     if text[:1] in (b"[", b"{"):
-        return "coco-ab"
+        is_page = PAGES.start.match(text.lstrip(b"[ \t\r\n"))
+        if is_page and (contents := _pages(path, name, "file")):
+            return contents
+        return [CONTENTS["coco-instances" if _INSTANCES.match(text) else "coco-ab"]]
     lower = text[:1024].lower()
     if b"<!doctype html" in lower or b"<html" in lower:
         page = "it is an HTML page, as a failed download leaves it. Fetch it again"
         raise UnknownSource(name, page)
     if text.startswith(b"<"):
-        return "imagenet-ab"
+        return [CONTENTS["imagenet-ab"]]
     shown = repr(head[:16])[2:-1]
     raise UnknownSource(name, f"it is no tar, zip, XML or JSON file; it begins with {shown}")

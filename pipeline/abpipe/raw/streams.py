@@ -66,9 +66,13 @@ def open_plain(path: Path, source: str, on_read: OnRead = None) -> Iterator[Plai
     with path.open("rb", buffering=0) as file:
         magic = file.read(4)
         file.seek(0)
-        stream: Any = file
-        if magic.startswith(GZIP):
-            stream = igzip._GzipReader(file, 1 << 18)  # what IGzipFile reads with, less a copy
-        elif magic == ZSTD:  # Arrow tells a truncated stream from a whole one
-            stream = pa.CompressedInputStream(pa.PythonFile(file), "zstd")
-        yield Plain(stream, source, file, on_read)
+        yield Plain(decompressed(file, magic), source, file, on_read)
+
+
+def decompressed(file: Any, magic: bytes) -> Any:
+    """The stream of what is in a file, by the first bytes of it."""
+    if magic.startswith(GZIP):
+        return igzip._GzipReader(file, 1 << 18)  # what IGzipFile reads with, less a copy
+    if magic == ZSTD:  # Arrow tells a truncated stream from a whole one
+        return pa.CompressedInputStream(pa.PythonFile(file), "zstd")
+    return file
