@@ -48,13 +48,17 @@ def check(
             return [finding for source in found for finding in _source(source, workers)]
     opened = Store(store)
     manifest = opened.manifest()
-    findings = [finding for file in manifest.files for finding in _file(opened, file)]
+    current = without_stale(manifest)
+    findings = [finding for file in current.files for finding in _file(opened, file)]
     findings += _strays(opened, manifest)
-    findings += _stale(manifest)
+    for file in manifest.files:
+        if file not in current.files:
+            what = "made by another version, and not read: `abpipe derive` makes it anew"
+            findings.append(Finding("note", file.path, what))
     findings += [finding for entry in manifest.sources for finding in _ledger(entry, manifest)]
     if not any(finding.level == "error" for finding in findings):  # queries need sound files
         with connect(store) as connection:
-            made = {file.table for file in without_stale(manifest).files}
+            made = {file.table for file in current.files}
             findings += _contents(connection, [name for name in contracts() if name in made])
     return findings
 
@@ -114,14 +118,6 @@ def _strays(store: Store, manifest: Manifest) -> Iterator[Finding]:
                 place = path.relative_to(store.folder).as_posix()
                 what = "no manifest names this file; the next write removes it"
                 yield Finding("warning", place, what)
-
-
-def _stale(manifest: Manifest) -> Iterator[Finding]:
-    current = without_stale(manifest).files
-    for file in manifest.files:
-        if file not in current:
-            what = "made by another version, and not read: `abpipe derive` makes it anew"
-            yield Finding("note", file.path, what)
 
 
 def _ledger(entry: SourceEntry, manifest: Manifest) -> Iterator[Finding]:

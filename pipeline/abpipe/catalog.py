@@ -12,7 +12,7 @@ from abpipe import __version__
 from abpipe.contracts import Contract, contracts, derived_tables
 from abpipe.derived.registry import register
 from abpipe.errors import AbpipeError, Storage
-from abpipe.lineage import fresh, macros, sql, without_stale
+from abpipe.lineage import macros, sql, without_stale
 from abpipe.manifest import Manifest
 from abpipe.store import CATALOGS, Store, Transaction
 
@@ -44,10 +44,10 @@ def statements(manifest: Manifest, default: Path | str, has_functions: bool = Fa
     view that calls abpipe's own functions raises an error where there are none.
     """
     place = f"coalesce(getvariable('{VARIABLE}'), {quoted(str(default))})"
-    current = fresh(manifest)
+    current = without_stale(manifest)
     made = [macros()]
     for name, contract in contracts().items():
-        files = current.get(name, manifest.files_of(name))
+        files = current.files_of(name)
         paths = ", ".join(quoted(f"/{file.path}") for file in files)
         parts = [scan(f"[{place} || path FOR path IN [{paths}]]")] if files else []
         if contract.is_raw:

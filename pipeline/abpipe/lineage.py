@@ -10,7 +10,7 @@ from importlib.resources import files
 from abpipe.contracts import contracts, derived_tables
 from abpipe.derived.registry import FUNCTIONS
 from abpipe.errors import NotDerived
-from abpipe.manifest import File, Manifest
+from abpipe.manifest import Manifest
 
 
 def sql(name: str) -> str:
@@ -67,28 +67,16 @@ def digests(manifest: Manifest, dataset: str) -> dict[str, str]:
     return found
 
 
-def fresh(manifest: Manifest) -> dict[str, list[File]]:
-    """For each derived table, its files that hold what its query would answer now."""
-    current = {dataset: digests(manifest, dataset) for dataset in manifest.datasets}
-    return {
-        name: [
-            file for file in manifest.files_of(name) if file.digest == current[file.dataset][name]
-        ]
-        for name in derived_tables()
-    }
-
-
-def states(name: str, manifest: Manifest) -> dict[str, str]:
-    """For each dataset, whether a derived table is a table that is up to date, or a view."""
-    done = {file.dataset for file in fresh(manifest)[name]}
-    return {dataset: "table" if dataset in done else "view" for dataset in manifest.datasets}
-
-
 def without_stale(manifest: Manifest) -> Manifest:
-    """The manifest without the files of derived tables that are out of date."""
-    current = {file for files_now in fresh(manifest).values() for file in files_now}
-    derived = [file for name in derived_tables() for file in manifest.files_of(name)]
-    return manifest.without_files([file for file in derived if file not in current])
+    """The manifest without the files of derived tables that are out of date.
+
+    What is left holds what the queries would answer now.
+    """
+    now = {dataset: digests(manifest, dataset) for dataset in manifest.datasets}
+    made = [file for file in manifest.files if file.digest]
+    return manifest.without_files(
+        [file for file in made if now[file.dataset].get(file.table) != file.digest]
+    )
 
 
 @cache

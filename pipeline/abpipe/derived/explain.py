@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from abpipe.contracts import contracts, derived_tables
-from abpipe.lineage import checked, functions, needed, sql, states
+from abpipe.lineage import checked, functions, needed, sql, without_stale
 from abpipe.manifest import Manifest
 from abpipe.store import Store
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """A derived table: what a row is, its query, and the state of it in each dataset.
+    """A derived table: what a row is, and its query.
 
-    `reads` holds all that it reads, directly or not, with what a row of each is.
+    `reads` holds all that it reads, directly or not, with what a row of each is. `state` says of
+    each dataset whether it is a table there, and up to date, or a view.
     """
 
     table: str
@@ -38,12 +39,13 @@ def explain(*tables: str, store: Path | str = "abstore") -> list[Explanation]:
 
 def _explain(table: str, manifest: Manifest) -> Explanation:
     contract = contracts()[table]
+    done = {file.dataset for file in without_stale(manifest).files_of(table)}
     return Explanation(
         table,
         contract.doc,
         contract.key,
         {name: contracts()[name].doc for name in needed([table]) if name != table},
         functions(table),
-        states(table, manifest),
+        {dataset: "table" if dataset in done else "view" for dataset in manifest.datasets},
         sql(table),
     )
