@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
@@ -81,8 +82,11 @@ def without_stale(manifest: Manifest) -> Manifest:
 
 @cache
 def _source(module: str) -> str:
+    """The text of one of abpipe's modules, and of those of its package that it imports."""
     package, _, name = module.rpartition(".")
-    return files(package).joinpath(f"{name}.py").read_text("utf-8")
+    text = files(package).joinpath(f"{name}.py").read_text("utf-8")
+    imported = re.findall(rf"^from ({re.escape(package)}\.\w+) import", text, re.MULTILINE)
+    return "\0".join([text, *map(_source, imported)])
 
 
 @cache

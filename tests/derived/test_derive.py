@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -93,7 +94,7 @@ def test_neither_pieces_nor_workers_nor_memory_change_a_byte(
         return [(f.table, f.dataset, f.rows, f.sha256) for f in files if f.digest]
 
     whole = derived(jobs=1)
-    monkeypatch.setattr(module, "PIECE_ROWS", 500)
+    monkeypatch.setattr(module, "PIECE_ROWS", 1500)
     assert derived(jobs=1) == whole
     assert derived(jobs=3, memory_mb=1024) == whole
 
@@ -204,6 +205,22 @@ def test_an_error_leaves_the_store_as_it_was(
     with pytest.raises(Exception, match="no"):
         abpipe.derive(store=one, jobs=1)
     assert contents() == before
+
+
+def test_a_kill_leaves_the_store_as_it_was(
+    both: Path, process: Callable[..., subprocess.Popen[str]]
+) -> None:
+    manifest, before = (both / "manifest.json").read_bytes(), content(both)
+    started = process("derive", "-q")
+    while started.poll() is None and not list(both.glob("*/dataset=*/*.tmp")):
+        time.sleep(0.001)
+    started.kill()
+    started.wait()
+    assert (both / "manifest.json").read_bytes() == manifest
+    assert content(both) == before
+    abpipe.derive(store=both, jobs=1)
+    assert not [*both.rglob("*.tmp"), *both.glob(".spill")]
+    assert content(both) == before
 
 
 def test_a_table_of_its_own_functions_says_so_outside_and_works_within(

@@ -84,3 +84,18 @@ def test_ground_truth_classes_of_coco_stand_beside_those_that_were_placed(ask: A
 def test_boxes_of_other_classes_make_no_label_in_imagenet(ask: Ask) -> None:
     given = records((0.5, 0.5)) | {"objects": [{"class_id": "n2"}]}
     assert ask("SELECT label FROM image_targets", **given) == [("n1",)]
+
+
+def test_the_box_is_the_mean_of_the_core_boxes(ask: Ask) -> None:
+    given = records((0.5, 0.5), (0.5, 0.5), None)
+    for n, place in enumerate([0.2, 0.4, 0.9]):
+        given["events"] += [
+            {"annotation_id": n, "kind": "move", "seq": seq, "t_ms": 10 * seq, "x": x, "y": x}
+            for seq, x in enumerate((place, place + 0.1))
+        ]
+    columns = "xmin, ymin, xmax, ymax FROM boxes WHERE kind = 'core' AND annotation_id < 2"
+    one, other = ask(f"SELECT {columns} ORDER BY annotation_id", **given)
+    mean = [(a + b) / 2 for a, b in zip(one, other, strict=True)]
+    assert one != other
+    query = "SELECT box_xmin, box_ymin, box_xmax, box_ymax FROM image_targets"
+    assert ask(query, **given) == [tuple(map(pytest.approx, mean))]

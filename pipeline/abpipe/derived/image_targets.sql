@@ -2,9 +2,11 @@
 -- A label that belongs to the picture and that nobody clicked has no place.
 WITH told AS (
     SELECT
-        image_id, label, dataset, annotation_id, x, y, x_px, y_px,
-        coalesce(annotator_id, annotation_id::VARCHAR) AS annotator_id
+        image_id, label, dataset, x, y, x_px, y_px, xmin, ymin, xmax, ymax,
+        coalesce(clicks.annotator_id, annotation_id::VARCHAR) AS annotator_id
     FROM clicks
+    LEFT JOIN (FROM boxes WHERE kind = 'core') AS core
+        USING (annotation_id, image_id, label, dataset)
     UNION ALL BY NAME
     SELECT image_id, class_id AS label, dataset FROM images WHERE class_id IS NOT NULL
     UNION ALL BY NAME
@@ -19,7 +21,11 @@ WITH told AS (
         var_pop(x_px) FILTER (y_px IS NOT NULL) + var_pop(y_px) FILTER (x_px IS NOT NULL)
             AS variance,
         count(x_px) FILTER (y_px IS NOT NULL) AS n_placed,
-        count(DISTINCT annotator_id) AS n_annotators
+        count(DISTINCT annotator_id) AS n_annotators,
+        avg(xmin) AS box_xmin,
+        avg(ymin) AS box_ymin,
+        avg(xmax) AS box_xmax,
+        avg(ymax) AS box_ymax
     FROM told
     GROUP BY image_id, label, dataset
 ), shown AS (
@@ -30,7 +36,7 @@ WITH told AS (
     GROUP BY image_id, dataset
 ), measured AS (
     SELECT
-        image_id, label, x, y, n_annotators,
+        image_id, label, x, y, box_xmin, box_ymin, box_xmax, box_ymax, n_annotators,
         n_annotators / n_shown AS agreement,
         if(n_placed > 1, sqrt(variance / (stored_width ** 2 + stored_height ** 2)), NULL) AS spread,
         frame, dataset
@@ -40,10 +46,7 @@ WITH told AS (
 )
 SELECT
     image_id, label, x, y, spread, n_annotators, agreement,
-    NULL::DOUBLE AS box_xmin,
-    NULL::DOUBLE AS box_ymin,
-    NULL::DOUBLE AS box_xmax,
-    NULL::DOUBLE AS box_ymax,
+    box_xmin, box_ymin, box_xmax, box_ymax,
     if(x IS NULL, NULL, 1::DOUBLE) AS weight,
     list_filter([
         if(x IS NULL, 'unplaced', NULL),
