@@ -94,7 +94,7 @@ def test_neither_pieces_nor_workers_nor_memory_change_a_byte(
         return [(f.table, f.dataset, f.rows, f.sha256) for f in files if f.digest]
 
     whole = derived(jobs=1)
-    monkeypatch.setattr(module, "PIECE_ROWS", 1500)
+    monkeypatch.setattr(module, "PIECE_BYTES", dict.fromkeys(module.PIECE_BYTES, 10_000))
     assert derived(jobs=1) == whole
     assert derived(jobs=3, memory_mb=1024) == whole
 

@@ -18,10 +18,13 @@ from abpipe.manifest import File, Manifest
 from abpipe.store import SPILL, Store, Transaction
 
 MEMORY_MB = 1024  # for each query at a time
-PIECE_ROWS = 1 << 22  # of the largest table that a query reads by ranges
 
 #: The tables that hold every value of a column by whose ranges queries run.
 _HOMES = {"annotation_id": "annotations", "image_id": "images"}
+
+#: About how many bytes of files a piece reads. Files are in the order of annotation_id, so that a
+#: small piece skips the rest of them; by image_id each piece looks at all rows.
+PIECE_BYTES = {"annotation_id": 16 << 20, "image_id": 64 << 20}
 
 #: Told of a table, its pieces, and how many of them are done.
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -124,7 +127,7 @@ class _Run:
         if by is None:
             return ["true"]
         read = [file for name in _read(contract) if _has(name, by) for file in self._files(name)]
-        n = max(1, -(-sum(file.rows for file in read) // PIECE_ROWS))
+        n = -(-sum(file.bytes for file in read) // PIECE_BYTES[by])
         parts = f"SELECT {by}, ntile({n}) OVER (ORDER BY {by}) AS part FROM home"
         first = f"SELECT min({by}) FROM ({parts}) WHERE part > 1 GROUP BY part ORDER BY part"
         home = f"CREATE OR REPLACE VIEW home AS {self._scan(_HOMES[by])}"
