@@ -78,6 +78,45 @@ def test_every_final_click_is_where_it_was(con: duckdb.DuckDBPyConnection) -> No
     assert worst <= CLICK
 
 
+def stored(place: Object, size: Object, orientation: int | None) -> tuple[float, float]:
+    """A place in the picture as browsers turn it, in the picture as it is stored."""
+    x, y, w, h = place["x"], place["y"], size["w"], size["h"]
+    turned = {3: (w - x, h - y), 6: (y, w - x), 8: (h - y, x)}
+    return (x, y) if orientation in (None, 1) else turned[orientation]
+
+
+def test_with_the_pictures_clicks_lie_in_their_stored_frame(tmp_path: Path) -> None:
+    pictures = REAL / "images" / "imagenet"
+    sources = [REAL / f"imagenet_{part}.jsonl" for part in PARTS]
+    abpipe.ingest(*sources, pictures, store=tmp_path / "store", jobs=1)
+    query = """
+        SELECT page, slot, x_px, y_px, stored_width, stored_height
+        FROM clicks
+        JOIN annotations USING (annotation_id, image_id) JOIN image_sizes USING (image_id)
+        WHERE clicks.frame = 'ok'"""
+    with abpipe.connect(tmp_path / "store") as connection:
+        found = {(p, s): told for p, s, *told in connection.execute(query).fetchall()}
+    turned = checked = 0
+    for page in pages("imagenet"):
+        for shown in page["images"]:
+            told = found.get((page["pageno"] - 1, shown["index"]))
+            true, size, exif = (
+                shown[name]
+                for name in ("intended_final_click_natural", "natural", "exif_orientation")
+            )
+            if not told or not (pictures / shown["file"]).exists():
+                continue
+            x, y = stored(true, size, exif)
+            assert told[2:] == [shown["file_size"]["w"], shown["file_size"]["h"]]
+            px = max(
+                size["w"] / shown["box"]["offsetWidth"], size["h"] / shown["box"]["offsetHeight"]
+            )
+            assert abs(told[0] - x) <= CLICK * px and abs(told[1] - y) <= CLICK * px
+            checked, turned = checked + 1, turned + bool(exif)
+    assert checked > 20
+    assert turned > 2
+
+
 def test_every_final_set_of_icons_is_right_and_where_it_was(
     con: duckdb.DuckDBPyConnection,
 ) -> None:
