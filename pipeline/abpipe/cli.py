@@ -33,6 +33,7 @@ class Kind(StrEnum):
 
     imagenet = "imagenet"
     coco = "coco"
+    pages = "pages"
 
 
 StoreDir = Annotated[

@@ -74,7 +74,9 @@ def test_an_unknown_kind_is_named(out: Path) -> None:
     with pytest.raises(UnknownKind) as caught:
         synth(out, kind="flickr")
     assert caught.value.kind == "flickr"
-    assert str(caught.value) == "'flickr' is no kind of archive. Choose one of: imagenet, coco"
+    assert (
+        str(caught.value) == "'flickr' is no kind of archive. Choose one of: imagenet, coco, pages"
+    )
     assert not out.exists()
 
 

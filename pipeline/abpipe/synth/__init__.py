@@ -8,7 +8,7 @@ from pathlib import Path
 
 from abpipe.errors import UnknownKind
 
-KINDS = ("imagenet", "coco")
+KINDS = ("imagenet", "coco", "pages")
 
 
 @dataclass(frozen=True)

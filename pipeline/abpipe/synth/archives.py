@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import BinaryIO
+from pathlib import Path
 
 from isal import isal_zlib
 
@@ -24,21 +24,22 @@ def deflated(data: bytes) -> bytes:
 class TarGz:
     """A gzip'd tar of one gzip member, as published."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self.file, self.size, self.crc = file, 0, 0
-        file.write(_GZIP_HEAD)
+    def __init__(self, path: Path) -> None:
+        self.file, self.size, self.crc = path.open("wb"), 0, 0
+        self.file.write(_GZIP_HEAD)
 
     def write(self, made: Made) -> None:
         """Append the members of one chunk, deflated."""
         self._append(made.data, made.size, made.crc)
 
     def close(self) -> None:
-        """End the tar and the gzip stream; the file stays open."""
+        """End the tar and the gzip stream."""
         end = tar.end(self.size)
         self._append(deflated(end), len(end), zlib.crc32(end))
         self.file.write(b"\x03\0")  # an empty last block
         self.file.write(self.crc.to_bytes(4, "little"))
         self.file.write((self.size % (1 << 32)).to_bytes(4, "little"))
+        self.file.close()
 
     def _append(self, data: bytes, size: int, crc: int) -> None:
         self.file.write(data)
@@ -46,11 +47,28 @@ class TarGz:
         self.size += size
 
 
+class Folder:
+    """A folder of text files."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir()
+
+    def write(self, made: Made) -> None:
+        """Append the texts of one chunk to their files."""
+        for name, text in made.texts.items():
+            with (self.path / name).open("ab") as file:
+                file.write(text)
+
+    def close(self) -> None:
+        """Nothing is left to be written."""
+
+
 class JsonArray:
     """A JSON array on one line, as Python's `json.dump` writes it."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self.file, self.separator = file, b"["
+    def __init__(self, path: Path) -> None:
+        self.file, self.separator = path.open("wb"), b"["
 
     def write(self, made: Made) -> None:
         """Append the elements of one chunk."""
@@ -58,5 +76,6 @@ class JsonArray:
         self.separator = b", "
 
     def close(self) -> None:
-        """End the array; the file stays open."""
+        """End the array."""
         self.file.write(b"]")
+        self.file.close()

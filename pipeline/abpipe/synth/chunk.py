@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -37,3 +37,5 @@ class Made:
     truth: dict[str, pa.Table]
     images: int
     files: int
+    texts: dict[str, bytes] = field(default_factory=dict)
+    """What is to be appended to the files of a folder, by their names."""

@@ -25,16 +25,16 @@ def make(chunk: Chunk[Plan]) -> Made:
     random = Random(repr(chunk.entropy))
     truth, names = Truth(), icons()
     elements: list[bytes] = []
-    for record, task in zip(found, _tasks(plan), strict=True):
+    for record, task in zip(found, tasks(plan), strict=True):
         elements.append(element(random, record, task).encode())
-        _tell(truth, record, task, names)
+        tell(truth, record, task, names)
     suitable = [i for i, record in enumerate(found) if _rich(record)]
     for i, defect in choose(random, chunk.defects, suitable, COCO):
         elements[i] = defect.plant(random, elements[i])
         truth.defects.append(Planted(None, str(found[i].image_id), *defect.told))
     if chunk.pictures:
         for record in found:
-            _paint(chunk.pictures, chunk.entropy, record)
+            draw(chunk.pictures, chunk.entropy, record)
     data = b", ".join(elements)
     return Made(data, len(data), 0, truth.tables(), len(found), 0)
 
@@ -44,7 +44,8 @@ def _rich(record: Record) -> bool:
     return record.loaded and bool(record.board.placed) and len(record.moves[0]) > 3
 
 
-def _tasks(plan: Plan) -> list[Task]:
+def tasks(plan: Plan) -> list[Task]:
+    """Where each record stands."""
     return [
         Task(*row)
         for row in zip(
@@ -56,7 +57,7 @@ def _tasks(plan: Plan) -> list[Task]:
     ]
 
 
-def _tell(truth: Truth, record: Record, task: Task, names: list[str]) -> None:
+def tell(truth: Truth, record: Record, task: Task, names: list[str]) -> None:
     """Add a record's rows to the truth."""
     key, board = str(record.image_id), record.board
     truth.images.append(Image(key, None, record.width, record.height, 1))
@@ -87,11 +88,12 @@ def _tell(truth: Truth, record: Record, task: Task, names: list[str]) -> None:
     ]
 
 
-def _paint(folder: Path, entropy: list[int], record: Record) -> None:
+def draw(folder: Path, entropy: list[int], record: Record, exif: int = 1) -> None:
+    """Draw a picture, stored as its EXIF orientation says."""
     from abpipe.synth.pictures import Shape, paint  # Pillow is slow to start
 
     path = folder / f"COCO_train2014_{record.image_id:012d}.jpg"
     # small things lie on top of large ones
     things = sorted(record.things, key=lambda thing: math.prod(thing.extent))
     shapes = [Shape(thing.category, thing[1:]) for thing in things]
-    paint(Random(f"{entropy}{record.image_id}"), path, (record.width, record.height), shapes)
+    paint(Random(f"{entropy}{record.image_id}"), path, (record.width, record.height), shapes, exif)

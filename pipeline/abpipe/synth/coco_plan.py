@@ -39,8 +39,11 @@ class Plan:
     def chunks(self, size: int) -> Iterator[Plan]:
         """Plans for `size` records each."""
         for begin in range(0, len(self.image_id), size):
-            cut = slice(begin, begin + size)
-            yield Plan(**{f.name: getattr(self, f.name)[cut] for f in fields(self)})
+            yield self.cut(begin, begin + size)
+
+    def cut(self, begin: int, end: int) -> Plan:
+        """The records from `begin` to `end`."""
+        return Plan(**{f.name: getattr(self, f.name)[begin:end] for f in fields(self)})
 
 
 def plan(rng: np.random.Generator, count: int, cheats: float = 0) -> Plan:

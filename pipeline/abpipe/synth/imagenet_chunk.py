@@ -27,8 +27,8 @@ def make(chunk: Chunk[Plan]) -> Made:
     """Make the members of one chunk, in order."""
     pictures, acted = records(np.random.default_rng(chunk.entropy), chunk.plan, chunk.motion)
     shown: list[Shown] = [[] for _ in pictures]
-    tasks = _tasks(chunk.plan.slots)
-    for i, record, task in zip(chunk.plan.slots.picture.tolist(), acted, tasks, strict=True):
+    of_records = tasks(chunk.plan.slots)
+    for i, record, task in zip(chunk.plan.slots.picture.tolist(), acted, of_records, strict=True):
         shown[i].append((record, task))
     random = Random(repr(chunk.entropy))
     truth = Truth()
@@ -36,7 +36,7 @@ def make(chunk: Chunk[Plan]) -> Made:
     for picture, seen in zip(pictures, shown, strict=True):
         name = f"train_xml/{picture.wnid}/{picture.image_id}.xml"
         members.append([Member(name, document(random, picture, seen).encode())])
-        _tell(truth, picture, seen)
+        tell(truth, picture, seen)
     suitable = [i for i, seen in enumerate(shown) if any(_rich(record) for record, _ in seen)]
     for i, defect in choose(random, chunk.defects, suitable, IMAGENET):
         (good,) = members[i]
@@ -46,7 +46,7 @@ def make(chunk: Chunk[Plan]) -> Made:
         truth.defects.append(Planted(named, pictures[i].image_id, *defect.told))
     if chunk.pictures:
         for picture in pictures:
-            _paint(chunk.pictures, chunk.entropy, picture)
+            draw(chunk.pictures, chunk.entropy, picture)
     packed = [pack(member) for group in members for member in group]
     data = b"".join(packed)
     squeezed = deflated(data)
@@ -58,7 +58,8 @@ def _rich(record: Record) -> bool:
     return record.style == "select" and len(record.moves[0]) > 3 and len(record.mouse.hovered) > 1
 
 
-def _tasks(slots: Slots) -> list[Task]:
+def tasks(slots: Slots) -> list[Task]:
+    """Where each record stands."""
     words = (slots.worker_id, slots.assignment_id, slots.hit_id, slots.tool_hit_id)
     numbers = (slots.page, slots.slot, slots.submit_s)
     return [
@@ -71,7 +72,7 @@ def _tasks(slots: Slots) -> list[Task]:
     ]
 
 
-def _tell(truth: Truth, picture: Picture, shown: Shown) -> None:
+def tell(truth: Truth, picture: Picture, shown: Shown) -> None:
     """Add a picture's rows to the truth."""
     key, label = picture.image_id, picture.wnid
     truth.images.append(Image(key, label, picture.width, picture.height, len(shown)))
@@ -102,9 +103,11 @@ def _tell(truth: Truth, picture: Picture, shown: Shown) -> None:
             truth.clicks.append(Click(key, task.worker_id, label, x, y, t))
 
 
-def _paint(folder: Path, entropy: list[int], picture: Picture) -> None:
+def draw(folder: Path, entropy: list[int], picture: Picture, exif: int = 1) -> None:
+    """Draw a picture, stored as its EXIF orientation says."""
     from abpipe.synth.pictures import Shape, paint  # Pillow is slow to start
 
     path = folder / picture.wnid / f"{picture.image_id}.JPEG"
     shapes = [Shape(picture.class_index, box) for box in picture.objects]
-    paint(Random(f"{entropy}{picture.image_id}"), path, (picture.width, picture.height), shapes)
+    size = picture.width, picture.height
+    paint(Random(f"{entropy}{picture.image_id}"), path, size, shapes, exif)

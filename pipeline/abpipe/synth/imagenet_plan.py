@@ -80,15 +80,15 @@ def plan(rng: np.random.Generator, count: int, cheats: float = 0) -> Plan:
     n_classes = min(CLASSES, max(2, count // 25), count)
     chosen = np.sort(rng.choice(CLASSES, n_classes, replace=False))
     class_index = chosen[np.sort(rng.integers(0, n_classes, count))]
-    number = _numbers(rng, class_index)
+    number = numbers(rng, class_index)
     annotators = rng.choice(len(ANNOTATORS), count, p=ANNOTATORS)
     shown = np.concatenate([_stream(rng, np.flatnonzero(annotators > n)) for n in range(3)])
 
     n_people = int(np.clip(round(PEOPLE * (count / FILES) ** 0.5), 4, PEOPLE))
     people = crowd(rng, n_people, cheats)
     work = schedule(rng, len(shown), people, WORK)
-    pace = _pace(rng, people.slowness[work.person])
-    start, submit = _times(rng, pace, work)
+    pace = paces(rng, people.slowness[work.person])
+    start, submit = clocks(rng, pace, work)
 
     position = np.empty(count, np.int64)  # the archive is not sorted by class
     position[rng.permutation(count)] = np.arange(count)
@@ -114,7 +114,7 @@ def plan(rng: np.random.Generator, count: int, cheats: float = 0) -> Plan:
     return Plan(class_index[order], number[order], slots)
 
 
-def _numbers(rng: np.random.Generator, class_index: Ints) -> Ints:
+def numbers(rng: np.random.Generator, class_index: Ints) -> Ints:
     """Numbers of the pictures, ascending with gaps within each class."""
     number = np.cumsum(rng.integers(1, 17, len(class_index)))
     first = np.searchsorted(class_index, class_index)
@@ -128,7 +128,7 @@ def _stream(rng: np.random.Generator, pictures: Ints) -> Ints:
     return pictures[np.argsort(turn[page], kind="stable")]
 
 
-def _pace(rng: np.random.Generator, slowness: Floats) -> Ints:
+def paces(rng: np.random.Generator, slowness: Floats) -> Ints:
     """Milliseconds that each record's person looks before deciding; a few forget the page."""
     n = len(slowness)
     pace = slowness * rng.lognormal(np.log(550), 0.44, n)
@@ -139,7 +139,7 @@ def _pace(rng: np.random.Generator, slowness: Floats) -> Ints:
     return np.maximum(pace, 2).astype(np.int64)
 
 
-def _times(rng: np.random.Generator, pace: Ints, work: Schedule) -> tuple[Ints, Ints]:
+def clocks(rng: np.random.Generator, pace: Ints, work: Schedule) -> tuple[Ints, Ints]:
     """When each record begins, and when each task was submitted by the marketplace's clock.
 
     Records of one person never overlap: each has room for its visits.

@@ -70,7 +70,7 @@ def _metadata(random: Random, record: Record, task: Task) -> str:
     empty = random.random() < 0.15
     fx, fy = fractions(mouse.width, whole), fractions(mouse.height, whole)
     loaded = record.style != "unloaded"
-    x, y = _position(random, mouse.width, task.slot)
+    x, y = position(random, mouse.width, task.slot)
     hovered = "".join(
         f"""    <hoveredRecord>
       <action>{action}</action>
@@ -126,7 +126,7 @@ def _metadata(random: Random, record: Record, task: Task) -> str:
 """
 
 
-def _position(random: Random, width: int, slot: int) -> tuple[int, int]:
+def position(random: Random, width: int, slot: int) -> tuple[int, int]:
     """Where the tool says the picture lies: x holds, y was frozen while others still loaded."""
     window = random.choice((1280, 1366, 1366, 1440, 1536, 1920, 1920))
     row, column = divmod(slot, COLUMNS)

@@ -29,14 +29,30 @@ def color(class_index: int) -> tuple[int, int, int]:
     return round(r * 255), round(g * 255), round(b * 255)
 
 
-def paint(random: Random, path: Path, size: tuple[int, int], shapes: Sequence[Shape]) -> None:
-    """Write a JPEG: greyish gradient, the shapes from last to first, so the first is on top."""
+#: How a picture is turned to be stored, by the EXIF orientation that turns it back.
+STORED = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90}
+STORED |= {8: Image.Transpose.ROTATE_270}
+_ORIENTATION = 0x0112
+
+
+def paint(
+    random: Random, path: Path, size: tuple[int, int], shapes: Sequence[Shape], exif: int = 1
+) -> None:
+    """Write a JPEG: greyish gradient, the shapes from last to first, so the first is on top.
+
+    Places are those of the picture as it is seen; with an EXIF orientation it is stored turned.
+    """
     picture = _background(random, size)
     draw = ImageDraw.Draw(picture)
     for shape in reversed(shapes):
         _draw(draw, shape)
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path, "JPEG", quality=QUALITY)
+    if exif == 1:
+        picture.save(path, "JPEG", quality=QUALITY)
+        return
+    tags = Image.Exif()
+    tags[_ORIENTATION] = exif
+    picture.transpose(STORED[exif]).save(path, "JPEG", quality=QUALITY, exif=tags)
 
 
 def _background(random: Random, size: tuple[int, int]) -> Image.Image:

@@ -7,11 +7,12 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -22,11 +23,14 @@ from abpipe.synth import (
     coco_plan,
     imagenet_chunk,
     imagenet_plan,
+    pages_chunk,
+    pages_plan,
 )
-from abpipe.synth.archives import JsonArray, TarGz
+from abpipe.synth.archives import Folder, JsonArray, TarGz
 from abpipe.synth.chunk import Chunk, Made
 from abpipe.synth.defects_coco import COCO
 from abpipe.synth.defects_imagenet import IMAGENET
+from abpipe.synth.defects_pages import PAGES
 from abpipe.synth.motion import HANDS
 from abpipe.synth.truth import Annotator, Truth, TruthWriter
 
@@ -57,7 +61,7 @@ class _Kind:
     plan: Callable[[np.random.Generator, int, float], _Plan]
     make: Callable[[Chunk[Any]], Made]
     codes: list[str]
-    open: Callable[[BinaryIO], _Archive]
+    open: Callable[[Path], _Archive]
 
 
 _KINDS = {
@@ -78,6 +82,15 @@ _KINDS = {
         make=coco_chunk.make,
         codes=list(COCO),
         open=JsonArray,
+    ),
+    "pages": _Kind(
+        number=2,
+        archive="pages",
+        most=pages_plan.PICTURES,
+        plan=pages_plan.plan,
+        make=pages_chunk.make,
+        codes=list(PAGES),
+        open=Folder,
     ),
 }
 
@@ -122,15 +135,13 @@ def run(
         truth = TruthWriter(desk / "truth")
         truth.write(Truth(plan.people).tables())
         files = 0
-        with (desk / kind.archive).open("wb") as file:
-            archive = kind.open(file)
+        with closing(kind.open(desk / kind.archive)) as archive:
             for made in _in_order(kind.make, chunks, jobs or _cores(), count):
                 archive.write(made)
                 truth.write(made.truth)
                 files += made.files
                 if progress:
                     progress(made.images)
-            archive.close()
         truth.close()
         _put(desk / kind.archive, out / kind.archive)
         _put(desk / "truth", out / "truth")
