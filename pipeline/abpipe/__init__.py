@@ -13,16 +13,29 @@ if TYPE_CHECKING:
     from abpipe.derived.derive import derive
     from abpipe.events.ingest import ingest
     from abpipe.removal import forget
+    from abpipe.targets.export import export
+    from abpipe.targets.reader import open_targets
 
 _HOME = {
     "check": "abpipe.audit",
     "connect": "abpipe.catalog",
     "derive": "abpipe.derived.derive",
+    "export": "abpipe.targets.export",
     "forget": "abpipe.removal",
     "ingest": "abpipe.events.ingest",
+    "open_targets": "abpipe.targets.reader",
 }
 
-__all__ = ["__version__", "check", "connect", "derive", "forget", "ingest"]
+__all__ = [
+    "__version__",
+    "check",
+    "connect",
+    "derive",
+    "export",
+    "forget",
+    "ingest",
+    "open_targets",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -28,6 +28,19 @@ class Format(StrEnum):
     parquet = "parquet"
 
 
+class Form(StrEnum):
+    """What `abpipe export` writes."""
+
+    memmap = "memmap"
+
+
+class Reading(StrEnum):
+    """How `abpipe export` reads clicks."""
+
+    final = "final"
+    published = "published"
+
+
 class Kind(StrEnum):
     """What `abpipe synth` makes."""
 
@@ -171,6 +184,48 @@ def derive(
         )
     if json or not quiet:
         render.as_json(done) if json else render.derived(done)
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Argument(help="Folder to write")],
+    form: Annotated[Form, typer.Option("--format", help="What to write")] = Form.memmap,
+    store: StoreDir = STORE,
+    dataset: Dataset = None,
+    reading: Annotated[
+        Reading, typer.Option(help="Clicks as they ended, or as the published loaders read them")
+    ] = Reading.final,
+    where: Annotated[str | None, typer.Option(help="SQL condition on pictures and records")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Parts by a hash of the image id: train=0.9,val=0.1")
+    ] = None,
+    anonymous: Annotated[bool, typer.Option("--anonymous", help="Coarsen times")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Write training targets: `abpipe export targets`."""
+    from abpipe import render
+    from abpipe.process import spare_pandas
+    from abpipe.progress import stepped
+    from abpipe.targets.export import export as run
+    from abpipe.targets.split import parse
+
+    spare_pandas()
+    with stepped(quiet or json) as progress:
+        done = run(
+            out,
+            form=form.value,
+            store=store,
+            dataset=dataset,
+            reading=reading.value,
+            where=where,
+            split=parse(split) if split else None,
+            anonymous=anonymous,
+            progress=progress,
+        )
+    if json or not quiet:
+        render.as_json(done) if json else render.exported(done)
 
 
 @app.command()

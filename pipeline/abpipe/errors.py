@@ -318,3 +318,102 @@ class TooLittleMemory(AbpipeError):
             f"{table} cannot be derived in {memory_mb:,} MiB. Nothing was stored. "
             "Allow more, or run fewer queries at once: `--memory`, `--jobs`"
         )
+
+
+class NeedsDataset(AbpipeError):
+    """A store holds several datasets, and one is to be named."""
+
+    def __init__(self, datasets: Iterable[str]) -> None:
+        self.datasets = tuple(datasets)
+        super().__init__(f"the store holds {', '.join(self.datasets)}. Name one: `--dataset NAME`")
+
+
+class NeedsInstances(AbpipeError):
+    """The published COCO targets were asked for, and COCO's own annotations are not there."""
+
+    def __init__(self, dataset: str, missing: int, total: int) -> None:
+        self.dataset, self.missing, self.total = dataset, missing, total
+        super().__init__(
+            "the published loader looks at the classes in each picture's own COCO annotations, "
+            f"which {missing:,} of {total:,} pictures of {dataset} lack. Ingest them first: "
+            f"`abpipe ingest instances_train2014.json --dataset {dataset}`, or leave pictures out: "
+            '--where "image_id IN (SELECT image_id FROM images WHERE width > 0)"'
+        )
+
+
+class NothingChosen(AbpipeError):
+    """An export without a single picture."""
+
+    def __init__(self, dataset: str, where: str | None) -> None:
+        self.dataset, self.where = dataset, where
+        reason = f"meets the condition {where}" if where else "is there"
+        super().__init__(f"{dataset}: no picture {reason}. Nothing was written")
+
+
+class BadSplit(AbpipeError):
+    """Shares of a split that do not make up a whole."""
+
+    def __init__(self, split: str) -> None:
+        self.split = split
+        super().__init__(
+            f"{split!r} is no split: expected names with shares that add up to 1, "
+            "as in train=0.9,val=0.1"
+        )
+
+
+class UnknownForm(AbpipeError):
+    """A form of export that there is not."""
+
+    def __init__(self, form: str, forms: Iterable[str]) -> None:
+        self.form, self.forms = form, tuple(forms)
+        super().__init__(f"{form!r} is no form of export. Choose one of: {', '.join(self.forms)}")
+
+
+class CannotExport(AbpipeError):
+    """The disk or folder does not take an export."""
+
+    def __init__(self, out: object, why: str) -> None:
+        self.out, self.why = out, why
+        super().__init__(
+            f"{out} cannot be written: {why}. What was there before is as it was. "
+            "Free space or allow writing, or choose another folder"
+        )
+
+
+class NoTargets(AbpipeError):
+    """A folder that should hold exported targets does not."""
+
+    def __init__(self, folder: object, why: str) -> None:
+        self.folder, self.why = folder, why
+        super().__init__(f"{folder}: {why}. Make targets: `abpipe export {folder}`")
+
+
+class WrongTargets(AbpipeError):
+    """Targets were written by a version of abpipe that lays them out differently."""
+
+    def __init__(self, folder: object, found: object, expected: int) -> None:
+        self.folder, self.found, self.expected = folder, found, expected
+        super().__init__(
+            f"{folder}: the targets have format {found}, this abpipe reads {expected}. "
+            "Export them again, or use the abpipe that wrote them (`written_by` in targets.json)"
+        )
+
+
+class BrokenTargets(AbpipeError):
+    """Targets are not what their targets.json says."""
+
+    def __init__(self, folder: object, file: str, why: str) -> None:
+        self.folder, self.file, self.why = folder, file, why
+        super().__init__(f"{folder}: {file} {why}. Copy the folder anew, or export it again")
+
+
+class UnknownNames(AbpipeError):
+    """Names of pictures that are not among the targets."""
+
+    def __init__(self, unknown: int, total: int, examples: Iterable[str]) -> None:
+        self.unknown, self.total, self.examples = unknown, total, tuple(examples)
+        super().__init__(
+            f"{unknown:,} of {total:,} names are not among the targets, as "
+            f"{', '.join(self.examples)}. Export all pictures, or ask for -1 there: "
+            "`rows(names, missing=-1)`"
+        )

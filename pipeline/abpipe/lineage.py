@@ -16,12 +16,12 @@ from abpipe.manifest import Manifest
 
 def sql(name: str) -> str:
     """The query that a view or a derived table is."""
-    return _text(contracts()[name].stage, f"{name}.sql")
+    return text(contracts()[name].stage, f"{name}.sql")
 
 
 def macros() -> str:
     """The SQL macros that the queries share."""
-    return _text("derived", "macros.sql")
+    return text("derived", "macros.sql")
 
 
 def checked(tables: tuple[str, ...]) -> tuple[str, ...]:
@@ -90,5 +90,6 @@ def _source(module: str) -> str:
 
 
 @cache
-def _text(stage: str, name: str) -> str:
+def text(stage: str, name: str) -> str:
+    """A file of SQL beside a stage's modules."""
     return files("abpipe").joinpath(stage, name).read_text("utf-8")

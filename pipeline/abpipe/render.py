@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from abpipe.manifest import SourceEntry
     from abpipe.removal import Forgotten
     from abpipe.summary import Summary
+    from abpipe.targets.export import Exported
 
 _STYLE = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
@@ -138,6 +139,15 @@ def explanations(found: Iterable[Explanation]) -> None:
         _write(lines)
         _show(table)
         _write(["", one.sql])
+
+
+def exported(done: Exported) -> None:
+    """What was written for training."""
+    table = _table("array", "shape", left=1)
+    for name, shape in done.arrays.items():
+        table.add_row(name, " x ".join(f"{n:,}" for n in shape))
+    _show(table)
+    say(f"{done.folder}: {done.rows:,} pictures of {done.dataset}, {_size(done.bytes)}")
 
 
 def forgotten(done: Forgotten) -> None:

@@ -64,12 +64,12 @@ def new(done: list[Any]) -> dict[tuple[str, str], bool]:
 
 def change(monkeypatch: pytest.MonkeyPatch, file: str, edit: Callable[[str], str]) -> None:
     """Have one of the SQL files read otherwise."""
-    read = lineage._text
+    read = lineage.text
 
     def text(stage: str, name: str) -> str:
         return edit(read(stage, name)) if name == file else read(stage, name)
 
-    monkeypatch.setattr(lineage, "_text", text)
+    monkeypatch.setattr(lineage, "text", text)
 
 
 def test_a_table_holds_what_its_view_answers(both: Path) -> None:

@@ -1,0 +1,152 @@
+"""Export: training targets, as a folder that is there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from hashlib import file_digest
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeAlias
+
+import orjson
+
+from abpipe import __version__
+from abpipe.contracts import classes
+from abpipe.errors import CannotExport, InTheWay, UnknownForm
+from abpipe.store import Store
+from abpipe.targets.reader import ABOUT, FORMAT
+from abpipe.targets.selection import Options, Reading, Selection, selected, the_dataset
+from abpipe.targets.split import checked
+
+#: The module of each form: its `write` puts files into a folder, and says what they hold.
+FORMS = {"memmap": "abpipe.targets.memmap"}
+
+#: Told of the work, its pieces, and how many of them are done.
+Progress: TypeAlias = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: into which folder, of how many pictures, and the shapes of arrays."""
+
+    folder: str
+    form: str
+    dataset: str
+    rows: int
+    arrays: dict[str, tuple[int, ...]]
+    bytes: int
+
+
+def export(
+    out: Path | str,
+    *,
+    form: str = "memmap",
+    store: Path | str = "abstore",
+    dataset: str | None = None,
+    reading: Reading = "final",
+    where: str | None = None,
+    split: dict[str, float] | None = None,
+    anonymous: bool = False,
+    progress: Progress | None = None,
+) -> Exported:
+    """Write training targets of a dataset into the folder `out`; `open_targets` reads them.
+
+    `reading` is how clicks are read: as they ended (final), or as the published loaders do. `where`
+    is an SQL condition on a picture and one of its records (all columns of image_sizes, images and
+    annotations, NULL for a picture without records): only records that meet it count, and pictures
+    that have one. `split` names parts and their shares. `anonymous` coarsens times; ids of
+    annotators are never exported. An earlier export in `out` is replaced in one step.
+
+    Raises InTheWay if `out` holds anything else, CannotExport if it cannot be written, BadQuery for
+    a condition that DuckDB refuses, BadSplit, UnknownForm, NeedsDataset or NotFound for what is
+    asked, NothingChosen if no picture is left, and NeedsInstances where the published COCO loader
+    needs COCO's own annotations.
+    """
+    if form not in FORMS:
+        raise UnknownForm(form, FORMS)
+    folder, manifest = Path(out), Store(store).manifest()
+    options = Options(
+        the_dataset(manifest, dataset), reading, where, checked(split) if split else {}, anonymous
+    )
+    _look_out(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as place:
+            made = Path(place) / "made"
+            made.mkdir()
+            with selected(store, options, Path(place) / "spill") as selection:
+                files = import_module(FORMS[form]).write(selection, made, progress)
+                about = _about(selection, form, made, files)
+            (made / ABOUT).write_bytes(orjson.dumps(about, option=orjson.OPT_INDENT_2))
+            _put(made, folder, Path(place) / "before")
+    except OSError as err:
+        raise CannotExport(out, os.strerror(err.errno) if err.errno else str(err)) from err
+    sizes = [path.stat().st_size for path in folder.iterdir()]
+    shapes = {name: tuple(entry["shape"]) for name, entry in files.items()}
+    return Exported(str(out), form, options.dataset, about["rows"], shapes, sum(sizes))
+
+
+def _about(
+    selection: Selection, form: str, folder: Path, files: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """The content of targets.json: nothing in it depends on when or where it was written."""
+    arrays = {}
+    for name, entry in files.items():
+        with (folder / entry["file"]).open("rb") as file:
+            sha256 = file_digest(file, "sha256").hexdigest()
+        size = (folder / entry["file"]).stat().st_size
+        arrays[name] = entry | {"bytes": size, "sha256": sha256}
+    sources = [
+        {"name": s.name, "size": s.size, "sha256": s.sha256, "partial": s.partial}
+        | {"options": s.options}
+        for s in selection.manifest.sources
+    ]
+    return {
+        "format": FORMAT,
+        "written_by": f"abpipe {__version__}",
+        "form": form,
+        "rows": selection.rows,
+        "dataset": {"name": selection.options.dataset, **selection.about},
+        "options": asdict(selection.options),
+        "arrays": arrays,
+        "classes": list(classes(selection.about["tool"])),
+        "sources": sources,
+        "sql": selection.sql,
+    }
+
+
+def _look_out(folder: Path) -> None:
+    """Refuse to replace what is no export, or more than that."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InTheWay(folder)
+    found = {path.name for path in folder.iterdir()}
+    if found and ABOUT not in found:
+        raise InTheWay(folder)
+    for name in sorted(found - _names(folder)):
+        raise InTheWay(folder / name)
+
+
+def _names(folder: Path) -> set[str]:
+    """The files of an earlier export."""
+    try:
+        arrays = orjson.loads((folder / ABOUT).read_bytes())["arrays"]
+        return {ABOUT, *(entry["file"] for entry in arrays.values())}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return set()
+
+
+def _put(made: Path, folder: Path, before: Path) -> None:
+    """Move the new folder to its place, instead of an earlier one."""
+    if folder.exists():
+        folder.replace(before)
+    try:
+        made.replace(folder)
+    except OSError:
+        if before.exists():
+            before.replace(folder)
+        raise

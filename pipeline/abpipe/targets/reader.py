@@ -1,0 +1,158 @@
+"""Opens exported targets as memory maps. Needs NumPy only."""
+
+from __future__ import annotations
+
+import json  # noqa: TID251 - orjson is no part of NumPy
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from abpipe.errors import BrokenTargets, NoTargets, UnknownNames, WrongTargets
+from abpipe.image_ids import image_id
+
+FORMAT = 1
+ABOUT = "targets.json"
+EXAMPLES = 3
+
+Array: TypeAlias = npt.NDArray[Any]
+Rows: TypeAlias = npt.NDArray[np.int64]
+
+
+def open_targets(path: Path | str, names: Sequence[str] | None = None) -> Targets:
+    """The targets in a folder that `abpipe export` wrote.
+
+    `names` are the arrays that samples and batches hold (all with a row for every picture but
+    image_ids and offsets). Raises NoTargets if the folder holds none, WrongTargets if another
+    version wrote them, BrokenTargets if a file is not what targets.json says.
+    """
+    return Targets(path, names)
+
+
+class Targets:
+    """Targets as read-only arrays that lie in files; a Dataset for PyTorch's DataLoader.
+
+    `arrays` holds all by name, also by `targets["click_xy"]`; `about` is targets.json: what they
+    mean, their units, the classes, and where they come from. `targets[5]` is a sample, a dict of
+    arrays, and `targets[rows]` a batch of them (so is `__getitems__`, which a DataLoader calls): a
+    dict of arrays with as many rows. A pickle holds the path only.
+    """
+
+    def __init__(self, path: Path | str, names: Sequence[str] | None = None) -> None:
+        self.folder, self._names = Path(path), names
+        self.about = _about(self.folder)
+        self.arrays = {
+            name: _array(self.folder, entry) for name, entry in self.about["arrays"].items()
+        }
+        wanted = self._per_picture() if names is None else names
+        self._samples = {name: self.arrays[name] for name in wanted}
+
+    def _per_picture(self) -> list[str]:
+        """The arrays that hold a number or more for each picture."""
+        return [
+            name
+            for name, entry in self.about["arrays"].items()
+            if "offsets" not in entry
+            and len(self.arrays[name]) == len(self)
+            and name != "image_ids"
+        ]
+
+    def __len__(self) -> int:
+        return len(self.arrays["image_ids"])
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, str):
+            return self.arrays[at]
+        return {name: array[at] for name, array in self._samples.items()}
+
+    def __getitems__(self, rows: Sequence[int] | Rows) -> dict[str, Array]:
+        at = np.asarray(rows)
+        return {name: array.take(at, 0) for name, array in self._samples.items()}
+
+    def __reduce__(self) -> tuple[type[Targets], tuple[Path, Sequence[str] | None]]:
+        return Targets, (self.folder, self._names)
+
+    def ragged(self, name: str, row: int) -> Array:
+        """The values of a ragged array that belong to a row: `targets.ragged("trace_xyt", 5)`."""
+        offsets = self.arrays[self.about["arrays"][name]["offsets"]]
+        begin, end = offsets[range(len(self))[row] + np.arange(2)].tolist()
+        values: Array = self.arrays[name][begin:end]
+        return values
+
+    def part(self, name: str) -> Rows:
+        """The rows of a part of the split, such as "train". Raises KeyError for another name."""
+        number = list(self.about["options"]["split"]).index(name)
+        return np.flatnonzero(self.arrays["split"] == number)
+
+    def rows(self, names: Iterable[str | bytes | int], missing: int | None = None) -> Rows:
+        """The rows of pictures, by any of their names' usual forms: see `abpipe.image_ids`.
+
+        Raises UnknownNames if some are not there, unless told what to say for them. A million names
+        take about a second, the first time a little more.
+        """
+        get, told = self._row_of.get, [_spelt(name) for name in names]
+        found = [get(name) for name in told]
+        others = [i for i, row in enumerate(found) if row is None]
+        for i in others:
+            found[i] = get(image_id(told[i]))
+        unknown = [i for i in others if found[i] is None]
+        if unknown and missing is None:
+            raise UnknownNames(len(unknown), len(told), [told[i] for i in unknown[:EXAMPLES]])
+        return np.array([missing if row is None else row for row in found], np.int64)
+
+    @cached_property
+    def _row_of(self) -> dict[str, int]:
+        ids = map(bytes.decode, self.arrays["image_ids"].tolist())
+        return {name: row for row, name in enumerate(ids)}
+
+    def verify(self) -> None:
+        """Compare every file's checksum with targets.json. Raises BrokenTargets."""
+        for entry in self.about["arrays"].values():
+            with (self.folder / entry["file"]).open("rb") as file:
+                if file_digest(file, "sha256").hexdigest() != entry["sha256"]:
+                    raise BrokenTargets(self.folder, entry["file"], "has changed since its export")
+
+
+def _spelt(name: str | bytes | int) -> str:
+    if isinstance(name, bytes):
+        return name.decode()
+    return name if isinstance(name, str) else str(name)
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    """What targets.json says, if it is of a kind and version that can be read."""
+    try:
+        about = json.loads((folder / ABOUT).read_bytes())
+        version, form, _ = about["format"], about["form"], about["arrays"].keys()
+    except (FileNotFoundError, NotADirectoryError):
+        raise NoTargets(folder, f"there is no {ABOUT}") from None
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise BrokenTargets(folder, ABOUT, "cannot be read") from None
+    if version != FORMAT:
+        raise WrongTargets(folder, version, FORMAT)
+    if form != "memmap":
+        raise NoTargets(folder, f"it was exported as {form}")
+    return dict(about)
+
+
+def _array(folder: Path, entry: dict[str, Any]) -> Array:
+    """A read-only array that lies in its file, as a plain one: quicker to index than a memmap."""
+    try:
+        path = folder / entry["file"]
+        if path.stat().st_size != entry["bytes"]:
+            raise BrokenTargets(folder, entry["file"], f"should have {entry['bytes']:,} bytes")
+        has_bytes = 0 not in entry["shape"]  # else there is nothing to map
+        array: Array = np.load(path, mmap_mode="r" if has_bytes else None).view(np.ndarray)
+    except FileNotFoundError:
+        raise BrokenTargets(folder, entry["file"], "is missing") from None
+    except (ValueError, EOFError) as err:
+        raise BrokenTargets(folder, entry["file"], f"is no array: {err}") from None
+    if [array.dtype.str, *array.shape] != [entry["dtype"], *entry["shape"]]:
+        shape = f"{array.dtype.str} {list(array.shape)}"
+        raise BrokenTargets(folder, entry["file"], f"holds {shape}, not what {ABOUT} says")
+    array.flags.writeable = False
+    return array
