@@ -25,7 +25,7 @@ FLIP = 0.01
 STEPS = 101
 #: Of sample entropy: how long runs are, and how near, in standard deviations, is alike.
 RUN, NEAR = 3, 0.2
-TRACES = 256
+TRACES = 1024
 
 
 def path_length(x: pa.Array, y: pa.Array) -> pa.Array:

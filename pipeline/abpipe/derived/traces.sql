@@ -15,21 +15,25 @@ WITH whole AS (
         sum(hovers)::BIGINT AS hovers,
         sum(hover_time)::BIGINT AS hover_time,
         sum(estimate_ms)::BIGINT AS recomputed_ms,
-        flatten(list(x_px ORDER BY visit)) AS x,
-        flatten(list(y_px ORDER BY visit)) AS y,
-        any_value({t: t_ms, x: x_px, y: y_px, dwell: dwell_ms}) FILTER (deciding AND len(x_px) > 0) AS one
+        flatten(list(x_px)) AS x,
+        flatten(list(y_px)) AS y
     FROM visits
     GROUP BY annotation_id
+), deciding AS (
+    SELECT annotation_id, t_ms, x_px, y_px, dwell_ms
+    FROM visits
+    WHERE deciding AND x_px IS NOT NULL
 ), measured AS (
     SELECT
         *,
         stored_width AS width,
         stored_height AS height,
-        shape(one.t, one.x, one.y, width, height) AS shape,
+        shape(t_ms, x_px, y_px, width, height) AS shape,
         trace_hull(x, y, width, height) AS hull,
-        core_box(one.x, one.y, one.dwell, width, height) AS core
+        core_box(x_px, y_px, dwell_ms, width, height) AS core
     FROM annotations
     LEFT JOIN whole USING (annotation_id)
+    LEFT JOIN deciding USING (annotation_id)
     LEFT JOIN image_sizes USING (image_id, dataset)
 )
 SELECT
