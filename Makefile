@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STORE  ?= demo/abstore
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format docs fuzz bench bench-derive bench-full sample wheel clean
+.PHONY: help demo test lint types format docs fuzz bench bench-derive bench-core bench-full sample wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ bench: bench-derive  ## ingest and derive against the alternatives, as ratios in
 
 bench-derive: $(BIN)/abpipe  ## derive: time and memory of each table, beside pandas and a loop
 	$(BIN)/python tests/bench/bench_derive.py
+
+bench-core: $(BIN)/abpipe  ## which box of a trace is nearest to its object, on synthetic archives
+	$(BIN)/python tests/bench/bench_core.py
 
 bench-full: $(BIN)/abpipe  ## the full size: 1,274,843 files
 	$(BIN)/python tests/bench/bench_full.py
