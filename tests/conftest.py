@@ -19,6 +19,7 @@ import zstandard
 
 import abpipe
 from abpipe.__main__ import main
+from abpipe.audit import Finding
 
 Row: TypeAlias = tuple[Any, ...]
 Member: TypeAlias = tuple[str | tarfile.TarInfo, bytes]
@@ -184,6 +185,16 @@ def process(store: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
             return started
 
         yield command
+
+
+@pytest.fixture
+def faults(store: Path) -> Callable[..., list[Finding]]:
+    """What is wrong with a store; the test's records say nothing true of their display."""
+
+    def find(at: Path = store) -> list[Finding]:
+        return [finding for finding in abpipe.check(store=at) if finding.share is None]
+
+    return find
 
 
 @pytest.fixture

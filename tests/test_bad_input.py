@@ -27,6 +27,7 @@ from abpipe.errors import (
     WrongTool,
 )
 
+Faults = Callable[..., list[Any]]
 Ingest = Callable[..., Any]
 Pack = Callable[..., Path]
 Rows = Callable[..., list[tuple[Any, ...]]]
@@ -149,8 +150,7 @@ def test_a_broken_archive_leaves_the_store_as_it_was(
 @pytest.mark.parametrize(("breaks", "why"), BROKEN.values(), ids=BROKEN)
 def test_keep_partial_keeps_what_was_readable_and_marks_it(
     breaks: Callable[..., Path], why: str, pack: Pack, few: Members, ingest: Ingest,
-    rows: Rows, store: Path, tmp_path: Path,
-) -> None:  # fmt: skip
+    rows: Rows, store: Path, tmp_path: Path, faults: Faults) -> None:  # fmt: skip
     found = ingest(breaks(pack, few), keep_partial=True)
     assert found.source.partial.startswith(why)
     sums(found.source.ledger)
@@ -158,7 +158,7 @@ def test_keep_partial_keeps_what_was_readable_and_marks_it(
     assert 3 <= n <= 30
     ingest(pack("whole.tar", few[:n]), store=tmp_path / "whole")
     assert everything(rows) == everything(rows, tmp_path / "whole")
-    (finding,) = [f for f in abpipe.check(store=store) if f.level == "warning"]
+    (finding,) = [f for f in faults() if f.level == "warning"]
     assert finding.what == f"only the readable part was kept: {found.source.partial}"
 
 
@@ -424,14 +424,14 @@ def test_the_same_member_twice_is_a_counted_duplicate(
 
 
 def test_the_same_picture_with_other_records_keeps_both_and_counts_them(
-    pack: Pack, xml: Xml, ingest: Ingest, rows: Rows, store: Path
+    pack: Pack, xml: Xml, ingest: Ingest, rows: Rows, store: Path, faults: Faults
 ) -> None:
     other = xml(("<time>1641425052319</time>", "<time>1641425052320</time>"))
     found = ingest(pack("a.tar", [("a.xml", xml()), ("b.xml", other)])).source.ledger
     assert (found.records["rows"], found.records["duplicates"], found.conflicts) == (2, 0, 2)
     assert rows("SELECT image_id, n_annotations FROM images") == [("n01440764_105", 2)]
     assert rows("SELECT count(*), count(DISTINCT first_annotation_id) FROM conflicts") == [(2, 1)]
-    assert [f.level for f in abpipe.check(store=store)] == ["warning"]
+    assert [f.level for f in faults()] == ["warning"]
 
 
 def test_the_same_picture_of_another_annotator_joins_the_first(
@@ -610,6 +610,7 @@ def test_what_a_crash_left_behind_is_swept_by_the_next_write(
     store: Path,
     ingest: Ingest,
     rows: Rows,
+    faults: Faults,
 ) -> None:
     left = [store / "images/dataset=imagenet-ab" / name for name in ("x.parquet", "x.parquet.tmp")]
     left.append(store / "events/dataset=gone/x.parquet.tmp")
@@ -622,7 +623,7 @@ def test_what_a_crash_left_behind_is_swept_by_the_next_write(
     assert not any(path.exists() for path in left)
     assert not (store / "events/dataset=gone").exists()
     assert (store / "images/dataset=imagenet-ab/notes.txt").exists()
-    assert abpipe.check(store=store) == []
+    assert faults() == []
 
 
 def test_an_open_connection_still_reads_what_it_has_not_read_yet(

@@ -108,8 +108,11 @@ def test_info_tells_sources_rows_and_coverage(run: Run) -> None:
     assert "one.xml" in run("info")[1]
 
 
-@pytest.mark.usefixtures("one")
-def test_check_is_content_with_a_sound_store(run: Run) -> None:
+def test_check_is_content_with_a_sound_store(
+    run: Run, ingest: Ingest, pack: Pack, xml: Xml
+) -> None:
+    shown = xml(("<imageWidth>243<", "<imageWidth>324<"))  # published, it repeats the height
+    ingest(pack("one.xml", [("one.xml", shown)]))
     assert run("check") == (0, "", "everything is as it should be\n")
 
 

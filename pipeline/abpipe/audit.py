@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 import duckdb
@@ -26,40 +27,51 @@ from abpipe.store import Store
 
 @dataclass(frozen=True)
 class Finding:
-    """Something worth knowing: an error, a warning, or a note; where, and how often."""
+    """Something worth knowing: an error, a warning, or a note; where, and how often.
+
+    Of a rule about records, also the share of those that it applies to, and the ids of a few.
+    """
 
     level: str
     where: str
     what: str
     count: int = 1
+    share: float | None = None
+    examples: tuple[int, ...] = ()
 
 
 def check(
-    *sources: str | Path, store: Path | str = "abstore", jobs: int | None = None
+    *sources: str | Path,
+    store: Path | str = "abstore",
+    dataset: str | None = None,
+    jobs: int | None = None,
 ) -> list[Finding]:
     """Verify a store, or (if any are named) sources without ingesting them.
 
-    A store: every file's size, checksum, schema and row count, every key, range and reference, and
-    the sums of the ledgers. Sources: what would be rejected, skipped, or kept as unknown.
+    A store (or one of its datasets): every file's size, checksum, schema and row count, every key,
+    range and reference, the sums of the ledgers, and records that cannot be true. Sources: what
+    would be rejected, skipped, or kept as unknown.
     """
     if sources:
         with Workers(jobs) as workers:
             found = [source for pattern in sources for source in find(str(pattern))]
             return [finding for source in found for finding in _source(source, workers)]
     opened = Store(store)
-    manifest = opened.manifest()
+    whole = opened.manifest()
+    manifest = whole.only(dataset)
     current = without_stale(manifest)
     findings = [finding for file in current.files for finding in _file(opened, file)]
-    findings += _strays(opened, manifest)
+    findings += _strays(opened, whole)
     for file in manifest.files:
         if file not in current.files:
             what = "made by another version, and not read: `abpipe derive` makes it anew"
             findings.append(Finding("note", file.path, what))
     findings += [finding for entry in manifest.sources for finding in _ledger(entry, manifest)]
     if not any(finding.level == "error" for finding in findings):  # queries need sound files
-        with connect(store) as connection:
+        with connect(store, dataset) as connection:
             made = {file.table for file in current.files}
             findings += _contents(connection, [name for name in contracts() if name in made])
+            findings += _records(connection)
     return findings
 
 
@@ -154,6 +166,21 @@ def _contents(connection: duckdb.DuckDBPyConnection, tables: list[str]) -> Itera
     if n:
         what = "records that share a natural key; see the view conflicts"
         yield Finding("warning", "annotations", what, n)
+
+
+def _records(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
+    """What records say against themselves: each rule is a query in `findings/`."""
+    connection.execute("CREATE TEMP TABLE audit AS FROM audit")  # most rules read it
+    for rule in sorted(files("abpipe").joinpath("findings").iterdir(), key=lambda file: file.name):
+        query = rule.read_text("utf-8")
+        level, _, what = query.partition("\n")[0].removeprefix("-- ").partition(": ")
+        found = connection.execute(
+            "SELECT dataset, count(*) FILTER (found) AS n, n / count(*),"
+            f" min(annotation_id, 3) FILTER (found) FROM ({query}) GROUP BY dataset ORDER BY ALL"
+        ).fetchall()
+        for dataset, n, share, examples in found:
+            if n:
+                yield Finding(level, dataset, what, n, share, tuple(examples))
 
 
 def _violations(

@@ -20,20 +20,22 @@ from abpipe.store import CATALOGS, Store, Transaction
 VARIABLE = "abstore"
 
 
-def connect(store: Path | str = "abstore") -> duckdb.DuckDBPyConnection:
+def connect(store: Path | str = "abstore", dataset: str | None = None) -> duckdb.DuckDBPyConnection:
     """A DuckDB connection with all tables and views of a store. It cannot change the store.
 
-    Raises NoStore if the folder holds none.
+    With `dataset`, they hold that dataset only. Raises NoStore if the folder holds none, NotFound
+    if the store does not hold the dataset.
     """
     opened = Store(store)
     manifest = opened.manifest()
+    wanted = manifest.only(dataset)
     with suppress(
         OSError, duckdb.Error, AbpipeError
     ):  # a store may be read-only: its catalog stays as it is
         _renew(opened, manifest)
     connection = duckdb.connect()
     register(connection)
-    connection.execute(statements(manifest, opened.folder.resolve(), has_functions=True))
+    connection.execute(statements(wanted, opened.folder.resolve(), has_functions=True))
     return connection
 
 

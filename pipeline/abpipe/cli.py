@@ -234,6 +234,7 @@ def sql(
     store: StoreDir = STORE,
     form: Annotated[Format, typer.Option("--format", help="How to answer")] = Format.table,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write")] = None,
+    dataset: Dataset = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -241,20 +242,24 @@ def sql(
     from abpipe.query import answer, converse
 
     if query is None and sys.stdin.isatty():
-        converse(store)
+        converse(store, dataset)
     else:
-        answer(query or sys.stdin.read(), store, form.value, output)
+        answer(query or sys.stdin.read(), store, form.value, output, dataset)
 
 
 @app.command()
 def info(
-    store: StoreDir = STORE, json: Json = False, quiet: Quiet = False, verbose: Verbose = False
+    store: StoreDir = STORE,
+    dataset: Dataset = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Show what is in a store: sources, rows, ledgers, coverage, sizes."""
     from abpipe import render
     from abpipe.summary import summarize
 
-    found = summarize(store)
+    found = summarize(store, dataset)
     if json:
         render.as_json(found)
     else:
@@ -267,6 +272,7 @@ def check(
         list[str] | None, typer.Argument(help="Sources to look through instead of a store")
     ] = None,
     store: StoreDir = STORE,
+    dataset: Dataset = None,
     jobs: Jobs = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -278,7 +284,7 @@ def check(
     from abpipe.process import spare_pandas
 
     spare_pandas()
-    found = run(*(sources or ()), store=store, jobs=jobs)
+    found = run(*(sources or ()), store=store, dataset=dataset, jobs=jobs)
     if json:
         render.as_json(found)
     elif not quiet:

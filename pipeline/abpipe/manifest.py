@@ -13,7 +13,7 @@ import orjson
 from abpipe import __version__
 from abpipe.contents import CONTENTS
 from abpipe.contracts import dataset as known_dataset
-from abpipe.errors import BrokenStore, LostKey, WrongFormat
+from abpipe.errors import BrokenStore, LostKey, NotFound, WrongFormat
 
 FORMAT = 1
 
@@ -170,6 +170,22 @@ class Manifest:
             datasets=dict(sorted((self.datasets | {entry.dataset: about}).items())),
             sources=tuple(sorted((*sources, entry), key=lambda s: s.source_no)),
             files=_in_order((*kept, *files)),
+        )
+
+    def only(self, dataset: str | None) -> Manifest:
+        """This manifest with one dataset and what belongs to it; all of it if None is named.
+
+        Raises NotFound if the store does not hold it.
+        """
+        if dataset is None:
+            return self
+        if dataset not in self.datasets:
+            raise NotFound("dataset", dataset, f"It holds: {', '.join(self.datasets)}")
+        return replace(
+            self,
+            datasets={dataset: self.datasets[dataset]},
+            sources=tuple(source for source in self.sources if source.dataset == dataset),
+            files=tuple(file for file in self.files if file.dataset == dataset),
         )
 
     def short(self, gone: SourceEntry) -> tuple[str, ...]:

@@ -19,9 +19,15 @@ ROWS_SHOWN = 40
 
 
 def answer(
-    query: str, store: Path | str = "abstore", form: Format = "table", output: Path | None = None
+    query: str,
+    store: Path | str = "abstore",
+    form: Format = "table",
+    output: Path | None = None,
+    dataset: str | None = None,
 ) -> None:
     """Run SQL statements and write what the last one answers, to standard output or a file.
+
+    With `dataset`, the tables hold that dataset only.
 
     Raises BadQuery for what DuckDB refuses, NeedsFile for Parquet without a file, NeedsFormat for a
     table in one (it shows some rows only), BadOutput if the file cannot be written.
@@ -30,16 +36,16 @@ def answer(
         raise NeedsFile(form)
     if form == "table" and output is not None:
         raise NeedsFormat(str(output))
-    with connect(store) as connection:
+    with connect(store, dataset) as connection:
         _answer(connection, query, form, output)
 
 
-def converse(store: Path | str = "abstore") -> None:
+def converse(store: Path | str = "abstore", dataset: str | None = None) -> None:
     """Answer queries from a terminal until its end; each ends with a semicolon."""
     import readline  # noqa: F401 (gives the prompt its history)
 
     sys.stderr.write("SQL, ended by a semicolon; `quit` or Ctrl-D leaves. Try: SHOW TABLES;\n")
-    with connect(store) as connection:
+    with connect(store, dataset) as connection:
         for query in _typed():
             try:
                 _answer(connection, query, "table", None)

@@ -107,10 +107,12 @@ def summary(found: Summary) -> None:
 
 def findings(found: Sequence[Finding]) -> None:
     """What a check found."""
-    table = _table("level", "where", "what", "count", left=3)
+    table = _table("level", "where", "what", "count", "share", "such as", left=3)
     for finding in found:
-        style = _STYLE[finding.level]
-        table.add_row(finding.level, finding.where, finding.what, f"{finding.count:,}", style=style)
+        count, such = f"{finding.count:,}", ", ".join(map(str, finding.examples))
+        share = "" if finding.share is None else f"{finding.share:.2%}"
+        row = finding.level, finding.where, finding.what, count, share, such
+        table.add_row(*row, style=_STYLE[finding.level])
     if found:
         _show(table)
     else:

@@ -49,16 +49,16 @@ class Summary:
     coverage: dict[str, dict[str, int]]
 
 
-def summarize(store: Path | str = "abstore") -> Summary:
-    """What a store holds. Raises NoStore if there is none."""
-    manifest = Store(store).manifest()
+def summarize(store: Path | str = "abstore", dataset: str | None = None) -> Summary:
+    """What a store, or one dataset of it, holds. Raises NoStore or NotFound if there is none."""
+    manifest = Store(store).manifest().only(dataset)
     rows: dict[str, Counter[str]] = {name: Counter() for name in manifest.datasets}
     size: Counter[str] = Counter()
     for file in without_stale(manifest).files:
         rows[file.dataset][file.table] += file.rows
         size[file.table] += file.bytes
     coverage: dict[str, dict[str, int]] = {name: {} for name in manifest.datasets}
-    with connect(store) as connection:
+    with connect(store, dataset) as connection:
         for query in (_COVERAGE, _RECORDS):
             cursor = connection.execute(query)
             names = [column[0] for column in cursor.description or []]

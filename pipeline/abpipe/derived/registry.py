@@ -52,6 +52,7 @@ FUNCTIONS: dict[str, Function] = {
         "STRUCT(x DOUBLE[], y DOUBLE[])",
     ),
     "path_length": Function("abpipe.derived.measures", (_PLACES, _PLACES), "DOUBLE"),
+    "pixel_grid": Function("abpipe.derived.audit", (_PLACES,), "INTEGER"),
     "rests": Function(
         "abpipe.derived.measures",
         (_PLACES, _PLACES, _TIMES),
@@ -64,6 +65,7 @@ FUNCTIONS: dict[str, Function] = {
         " acc_max DOUBLE, acc_max_time DOUBLE, MAD DOUBLE, MAD_time BIGINT, AD DOUBLE, AUC DOUBLE,"
         " xpos_flips BIGINT, ypos_flips BIGINT, sample_entropy DOUBLE, straightness DOUBLE)",
     ),
+    "steps_back": Function("abpipe.derived.audit", ("UTINYINT[]", "INTEGER[]", _TIMES), "INTEGER"),
     "time_normalized": Function(
         "abpipe.derived.series",
         (_TIMES, _PLACES, _PLACES, "BIGINT"),
