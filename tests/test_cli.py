@@ -10,6 +10,9 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 
+Ingest: TypeAlias = Callable[..., Any]
+Pack: TypeAlias = Callable[..., Path]
+Xml: TypeAlias = Callable[..., bytes]
 Run: TypeAlias = Callable[..., tuple[int, str, str]]
 
 LEAN = (

@@ -11,7 +11,8 @@ from PIL import Image
 
 from abpipe.synth import Synthetic, synth
 from abpipe.synth.coco import icons
-from abpipe.synth.pictures import Shape, color, paint
+from abpipe.synth.pictures import color, paint
+from abpipe.synth.shapes import Shape
 
 Told: TypeAlias = Callable[[Synthetic, str], list[dict[str, Any]]]
 

@@ -45,6 +45,8 @@ def synth(
 ) -> Synthetic:
     """Write an archive of `count` pictures into the folder `out`, with `truth/*.parquet`.
 
+    For COCO, `truth/instances_train2014.json` tells the objects as COCO's own file does.
+
     A share of the annotators `cheats`, and `motion` names the model of how hands move.
     The bytes depend on everything but `jobs`; `progress` is told the number of new pictures.
     """

@@ -15,6 +15,7 @@ from abpipe.synth.coco_plan import Plan
 from abpipe.synth.defects import choose
 from abpipe.synth.defects_coco import COCO
 from abpipe.synth.numbers import BEYOND
+from abpipe.synth.shapes import Shape
 from abpipe.synth.truth import Annotation, Click, Image, Object, Planted, Truth
 
 
@@ -90,7 +91,7 @@ def tell(truth: Truth, record: Record, task: Task, names: list[str]) -> None:
 
 def draw(folder: Path, entropy: list[int], record: Record, exif: int = 1) -> None:
     """Draw a picture, stored as its EXIF orientation says."""
-    from abpipe.synth.pictures import Shape, paint  # Pillow is slow to start
+    from abpipe.synth.pictures import paint  # Pillow is slow to start
 
     path = folder / f"COCO_train2014_{record.image_id:012d}.jpg"
     # small things lie on top of large ones

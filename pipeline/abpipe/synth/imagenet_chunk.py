@@ -17,6 +17,7 @@ from abpipe.synth.imagenet_picture import Picture
 from abpipe.synth.imagenet_plan import Plan, Slots
 from abpipe.synth.imagenet_xml import Task, document
 from abpipe.synth.numbers import BEYOND, fractions
+from abpipe.synth.shapes import Shape
 from abpipe.synth.tar import Member, pack
 from abpipe.synth.truth import Annotation, Click, Image, Object, Planted, Truth
 
@@ -105,7 +106,7 @@ def tell(truth: Truth, picture: Picture, shown: Shown) -> None:
 
 def draw(folder: Path, entropy: list[int], picture: Picture, exif: int = 1) -> None:
     """Draw a picture, stored as its EXIF orientation says."""
-    from abpipe.synth.pictures import Shape, paint  # Pillow is slow to start
+    from abpipe.synth.pictures import paint  # Pillow is slow to start
 
     path = folder / picture.wnid / f"{picture.image_id}.JPEG"
     shapes = [Shape(picture.class_index, box) for box in picture.objects]

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import colorsys
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
 
 from PIL import Image, ImageDraw
+
+from abpipe.synth.shapes import Shape, outline
 
 #: Neighbouring classes get hues far apart.
 GOLDEN_RATIO = 0.6180339887498949
 QUALITY = 70
-
-
-class Shape(NamedTuple):
-    """An object of some class and its box in pixels."""
-
-    class_index: int
-    box: tuple[float, float, float, float]
 
 
 def color(class_index: int) -> tuple[int, int, int]:
@@ -67,18 +60,7 @@ def _background(random: Random, size: tuple[int, int]) -> Image.Image:
 
 def _draw(draw: ImageDraw.ImageDraw, shape: Shape) -> None:
     """An ellipse or a polygon of three to six corners, as large as its box."""
-    x0, y0, x1, y1 = shape.box
-    corners = shape.class_index % 5 + 2
-    if corners == 2:
+    if shape.corners == 2:
         draw.ellipse(shape.box, fill=color(shape.class_index))
-        return
-    turns = [2 * math.pi * k / corners for k in range(corners)]
-    across, down = _unit([math.sin(t) for t in turns]), _unit([-math.cos(t) for t in turns])
-    places = [(x0 + u * (x1 - x0), y0 + v * (y1 - y0)) for u, v in zip(across, down, strict=True)]
-    draw.polygon(places, fill=color(shape.class_index))
-
-
-def _unit(values: list[float]) -> list[float]:
-    """The values, stretched to 0..1."""
-    low, high = min(values), max(values)
-    return [(value - low) / (high - low) for value in values]
+    else:
+        draw.polygon(outline(shape), fill=color(shape.class_index))

@@ -23,6 +23,7 @@ from abpipe.synth import (
     coco_plan,
     imagenet_chunk,
     imagenet_plan,
+    instances,
     pages_chunk,
     pages_plan,
 )
@@ -62,6 +63,8 @@ class _Kind:
     make: Callable[[Chunk[Any]], Made]
     codes: list[str]
     open: Callable[[Path], _Archive]
+    finish: Callable[[Path], None] | None = None
+    """What is made of the whole truth, and put beside it."""
 
 
 _KINDS = {
@@ -82,6 +85,7 @@ _KINDS = {
         make=coco_chunk.make,
         codes=list(COCO),
         open=JsonArray,
+        finish=instances.write,
     ),
     "pages": _Kind(
         number=2,
@@ -143,6 +147,8 @@ def run(
                 if progress:
                     progress(made.images)
         truth.close()
+        if kind.finish:
+            kind.finish(desk / "truth")
         _put(desk / kind.archive, out / kind.archive)
         _put(desk / "truth", out / "truth")
         _put(desk / "images", out / "images")
