@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +14,7 @@ from abpipe.audit import Finding
 
 Ingest = Callable[..., Any]
 Pack = Callable[..., Path]
+Rows = Callable[[str], list[tuple[Any, ...]]]
 Run = Callable[..., tuple[int, str, str]]
 Xml = Callable[..., bytes]
 
@@ -21,6 +23,8 @@ RULES = {
     for file in files("abpipe").joinpath("findings").iterdir()
 }
 FIRST = 1 << 32
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = Path(os.environ.get("ABPIPE_REAL") or ROOT.parent / "shared" / "real") / "tool_pages"
 
 
 def found(findings: Iterable[Finding]) -> dict[str, Finding]:
@@ -103,6 +107,24 @@ def test_a_board_that_shrank_and_events_outside_the_page_are_found(
     assert findings["outside_page"].examples == (FIRST + 1,)
     assert findings["outside_page"].level == "warning"
     assert findings["board_shrank"].count == 1
+
+
+def test_on_the_tools_own_pages_only_what_is_known_is_found(
+    ingest: Ingest, store: Path, rows: Rows
+) -> None:
+    for tool in ("coco", "imagenet"):
+        ingest(PAGES / f"{tool}_stored.jsonl")
+    findings = check(store=store)
+    told = {(finding.where, name) for finding in findings for name in found([finding])}
+    assert told == {
+        ("coco-pages", "board_shrank"),
+        ("coco-pages", "outside"),
+        ("imagenet-pages", "not_loaded"),
+        ("imagenet-pages", "outside"),
+    }
+    (shrank,) = found(findings)["board_shrank"].examples
+    query = f"SELECT page FROM annotations WHERE annotation_id = {shrank}"
+    assert rows(query) == [(12,)]  # page 13: pages are counted from 0
 
 
 def test_findings_are_shown_with_shares_and_examples(
