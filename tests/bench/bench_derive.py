@@ -28,9 +28,10 @@ CORE = ("image_sizes", "clicks", "icons", "visits", "traces", "boxes", "image_ta
 
 @dataclass(frozen=True)
 class Cost:
-    """What a process took."""
+    """What a process took: the clock, the processors, and memory at most."""
 
     seconds: float
+    cpu_seconds: float
     peak_mb: float
 
 
@@ -43,7 +44,8 @@ def derive(store: Path, *arguments: object) -> Cost:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(process.returncode)
-    return Cost(time.perf_counter() - begin, usage.ru_maxrss / 1e3)
+    cpu = usage.ru_utime + usage.ru_stime
+    return Cost(time.perf_counter() - begin, cpu, usage.ru_maxrss / 1e3)
 
 
 def make(store: Path, archive: Path) -> None:
@@ -52,11 +54,12 @@ def make(store: Path, archive: Path) -> None:
     subprocess.run(line, check=True)
 
 
-def plain(store: Path, part: int) -> float:
-    """The loop's seconds for a million records."""
+def plain(store: Path, part: int) -> tuple[float, float]:
+    """The loop's seconds for a record, by the clock and of the processor."""
     line = [sys.executable, str(HERE / "plain_derive.py"), str(store), str(part)]
-    records, seconds = subprocess.run(line, check=True, capture_output=True).stdout.split()
-    return float(seconds) / int(records) * 1e6
+    records, *seconds = subprocess.run(line, check=True, capture_output=True).stdout.split()
+    clock, cpu = (float(s) / int(records) for s in seconds)
+    return clock, cpu
 
 
 def main() -> None:
@@ -91,24 +94,30 @@ def records_of(store: Path) -> int:
 
 def show(costs: list[dict[str, Cost]], records: list[int]) -> None:
     """Seconds and peak memory by table and number of records."""
-    table = Table(title="abpipe derive: seconds (peak MB)", box=None)
+    table = Table(title="abpipe derive: seconds (of the processors; peak MB)", box=None)
     table.add_column("table")
     for n in records:
         table.add_column(f"{n:,} records", justify="right")
     for name in costs[0]:
-        cells = (f"{cost[name].seconds:.1f} ({cost[name].peak_mb:.0f})" for cost in costs)
-        table.add_row(name, *cells)
+        row = [cost[name] for cost in costs]
+        table.add_row(
+            name, *(f"{c.seconds:.1f} ({c.cpu_seconds:.1f}; {c.peak_mb:.0f})" for c in row)
+        )
     Console(width=100).print(table)
 
 
-def compare(cost: dict[str, Cost], records: int, loop: float, part: int) -> None:
-    """The core tables beside the loop."""
-    ours = sum(cost[name].seconds for name in CORE if name in cost)
-    theirs = loop * records / 1e6
-    Console(width=100).print(
-        f"core tables, {records:,} records: {ours:.1f} s; pandas and a shapely loop: {theirs:.0f} s"
-        f" (extrapolated from {part:,} records): {theirs / ours:.0f} times slower"
-    )
+def compare(cost: dict[str, Cost], records: int, loop: tuple[float, float], part: int) -> None:
+    """The core tables beside the loop, which does less, extrapolated."""
+    core = [cost[name] for name in CORE if name in cost]
+    table = Table(title=f"Core tables, {records:,} records", box=None)
+    for column in ("way", "s", "s of the processors"):
+        table.add_column(column, justify="left" if column == "way" else "right")
+    ours = sum(c.seconds for c in core), sum(c.cpu_seconds for c in core)
+    theirs = loop[0] * records, loop[1] * records
+    table.add_row("abpipe", *(f"{s:.1f}" for s in ours))
+    table.add_row(f"pandas and a shapely loop (from {part:,})", *(f"{s:.0f}" for s in theirs))
+    table.add_row("times", *(f"{b / a:.1f}" for a, b in zip(ours, theirs, strict=True)))
+    Console(width=100).print(table)
 
 
 if __name__ == "__main__":
