@@ -32,6 +32,9 @@ class Form(StrEnum):
     """What `abpipe export` writes."""
 
     memmap = "memmap"
+    csv = "csv"
+    jsonl = "jsonl"
+    parquet = "parquet"
 
 
 class Reading(StrEnum):

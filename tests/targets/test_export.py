@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 import abpipe
+from abpipe.cli import Form
 from abpipe.errors import (
     BadQuery,
     BadSplit,
@@ -22,6 +23,7 @@ from abpipe.errors import (
     UnknownForm,
 )
 from abpipe.targets import memmap
+from abpipe.targets.export import FORMS
 from abpipe.targets.reader import Targets
 from abpipe.targets.split import parse, parts
 
@@ -45,6 +47,7 @@ def test_targets_json_tells_where_they_come_from(export: Export) -> None:
     about = export(dataset="coco-ab", where=where, split={"train": 1.0}).about
     assert (about["format"], about["form"], about["rows"]) == (1, "memmap", 60)
     assert about["options"] == {
+        "form": "memmap",
         "dataset": "coco-ab",
         "reading": "final",
         "where": where,
@@ -130,7 +133,9 @@ def test_what_cannot_be_asked_for(samples: Path, tmp_path: Path) -> None:
         assert not list(tmp_path.iterdir())
         return str(found.value)
 
-    assert failing(UnknownForm, form="mat") == ("'mat' is no form of export. Choose one of: memmap")
+    assert failing(UnknownForm, form="mat") == (
+        "'mat' is no form of export. Choose one of: memmap, csv, jsonl, parquet"
+    )
     assert failing(NothingChosen, where="page > 1000") == (
         "imagenet-ab: no picture meets the condition page > 1000. Nothing was written"
     )
@@ -154,6 +159,10 @@ def test_the_published_coco_targets_need_coco_s_own_annotations(
         "`abpipe ingest instances_train2014.json --dataset coco-ab`, or leave pictures out: "
         '--where "image_id IN (SELECT image_id FROM images WHERE width > 0)"'
     )
+
+
+def test_the_command_offers_all_forms() -> None:
+    assert [form.value for form in Form] == [*FORMS]
 
 
 def test_a_split_is_a_partition_that_ids_alone_decide(export: Export) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from hashlib import file_digest
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeAlias
+from typing import Any
 
 import orjson
 
@@ -18,19 +17,21 @@ from abpipe.contracts import classes
 from abpipe.errors import CannotExport, InTheWay, UnknownForm
 from abpipe.store import Store
 from abpipe.targets.reader import ABOUT, FORMAT
-from abpipe.targets.selection import Options, Reading, Selection, selected, the_dataset
+from abpipe.targets.selection import Options, Progress, Reading, Selection, selected, the_dataset
 from abpipe.targets.split import checked
 
 #: The module of each form: its `write` puts files into a folder, and says what they hold.
-FORMS = {"memmap": "abpipe.targets.memmap"}
-
-#: Told of the work, its pieces, and how many of them are done.
-Progress: TypeAlias = Callable[[str, int, int], None]
+FORMS = {
+    "memmap": "abpipe.targets.memmap",
+    "csv": "abpipe.targets.tables",
+    "jsonl": "abpipe.targets.tables",
+    "parquet": "abpipe.targets.tables",
+}
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written: into which folder, of how many pictures, and the shapes of arrays."""
+    """What was written: into which folder, of how many pictures, and the shapes of its files."""
 
     folder: str
     form: str
@@ -52,8 +53,10 @@ def export(
     anonymous: bool = False,
     progress: Progress | None = None,
 ) -> Exported:
-    """Write training targets of a dataset into the folder `out`; `open_targets` reads them.
+    """Write training targets of a dataset into the folder `out`.
 
+    `form` is memmap, arrays that `open_targets` reads, or csv, jsonl or parquet, a table with a row
+    for every label of a picture: image_targets, with classes, sizes and the split.
     `reading` is how clicks are read: as they ended (final), or as the published loaders do. `where`
     is an SQL condition on a picture and one of its records (all columns of image_sizes, images and
     annotations, NULL for a picture without records): only records that meet it count, and pictures
@@ -68,9 +71,8 @@ def export(
     if form not in FORMS:
         raise UnknownForm(form, FORMS)
     folder, manifest = Path(out), Store(store).manifest()
-    options = Options(
-        the_dataset(manifest, dataset), reading, where, checked(split) if split else {}, anonymous
-    )
+    shares = checked(split) if split else {}
+    options = Options(form, the_dataset(manifest, dataset), reading, where, shares, anonymous)
     _look_out(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +81,7 @@ def export(
             made.mkdir()
             with selected(store, options, Path(place) / "spill") as selection:
                 files = import_module(FORMS[form]).write(selection, made, progress)
-                about = _about(selection, form, made, files)
+                about = _about(selection, made, files)
             (made / ABOUT).write_bytes(orjson.dumps(about, option=orjson.OPT_INDENT_2))
             _put(made, folder, Path(place) / "before")
     except OSError as err:
@@ -89,9 +91,7 @@ def export(
     return Exported(str(out), form, options.dataset, about["rows"], shapes, sum(sizes))
 
 
-def _about(
-    selection: Selection, form: str, folder: Path, files: dict[str, dict[str, Any]]
-) -> dict[str, Any]:
+def _about(selection: Selection, folder: Path, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The content of targets.json: nothing in it depends on when or where it was written."""
     arrays = {}
     for name, entry in files.items():
@@ -107,7 +107,7 @@ def _about(
     return {
         "format": FORMAT,
         "written_by": f"abpipe {__version__}",
-        "form": form,
+        "form": selection.options.form,
         "rows": selection.rows,
         "dataset": {"name": selection.options.dataset, **selection.about},
         "options": asdict(selection.options),

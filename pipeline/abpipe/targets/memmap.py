@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,11 @@ from abpipe.contracts import classes
 from abpipe.derived import ragged
 from abpipe.derived.geometry import trace_hull
 from abpipe.lineage import text
-from abpipe.targets.selection import Selection
+from abpipe.targets.selection import Progress, Selection
 from abpipe.targets.split import parts
 
 Array: TypeAlias = npt.NDArray[Any]
 Arrays: TypeAlias = dict[str, Array]
-Progress: TypeAlias = Callable[[str, int, int], None]
 
 PIECE_PICTURES = 1 << 16
 PIECE_MOVES = 1 << 20

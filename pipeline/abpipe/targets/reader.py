@@ -94,14 +94,14 @@ class Targets:
         Raises UnknownNames if some are not there, unless told what to say for them. A million names
         take about a second, the first time a little more.
         """
-        get, told = self._row_of.get, [_spelt(name) for name in names]
-        found = [get(name) for name in told]
-        others = [i for i, row in enumerate(found) if row is None]
-        for i in others:
-            found[i] = get(image_id(told[i]))
-        unknown = [i for i in others if found[i] is None]
-        if unknown and missing is None:
-            raise UnknownNames(len(unknown), len(told), [told[i] for i in unknown[:EXAMPLES]])
+        get, told = (
+            self._row_of.get,
+            [name if type(name) is str else _spelt(name) for name in names],
+        )
+        found = [row if (row := get(name)) is not None else get(image_id(name)) for name in told]
+        if missing is None and None in found:
+            unknown = [name for name, row in zip(told, found, strict=True) if row is None]
+            raise UnknownNames(len(unknown), len(told), unknown[:EXAMPLES])
         return np.array([missing if row is None else row for row in found], np.int64)
 
     @cached_property
@@ -120,7 +120,7 @@ class Targets:
 def _spelt(name: str | bytes | int) -> str:
     if isinstance(name, bytes):
         return name.decode()
-    return name if isinstance(name, str) else str(name)
+    return str(name)
 
 
 def _about(folder: Path) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import duckdb
 import numpy as np
@@ -25,11 +25,15 @@ MEMORY_MB = 1024
 
 Reading = Literal["final", "published"]
 
+#: Told of the work, its pieces, and how many of them are done.
+Progress: TypeAlias = Callable[[str, int, int], None]
+
 
 @dataclass(frozen=True)
 class Options:
     """What is asked of an export: see `abpipe.export`."""
 
+    form: str
     dataset: str
     reading: Reading = "final"
     where: str | None = None
