@@ -88,11 +88,9 @@ _ANNOTATION: Fields = {
 }
 #: What annotation records always hold, and no column does.
 _ABOUT = {"annotatorID", "isDone", "startedAt", "version"}
-_ID = re.compile(
-    rb'"(?:_?id|[^"\\]*(?:worker|assignment|annotator|annotation|hit)_?id)"[ \t\r\n]*:[ \t\r\n]*'
-    rb'("[^"\\]*(?:\\.[^"\\]*)*")',
-    re.IGNORECASE,
-)
+#: A key that ends in `id`, with its text; and what stands before that if it is an id to be hidden.
+_ID = re.compile(rb'_?[Ii][Dd]"[ \t\r\n]*:[ \t\r\n]*("[^"\\]*(?:\\.[^"\\]*)*")')
+_WHOSE = (b'"', b"worker", b"assignment", b"annotator", b"annotation", b"hit")
 
 
 @dataclass
@@ -110,6 +108,9 @@ class Survey:
         for block in blocks:
             for piece, offset in _pieces(block) if isinstance(block, JsonBlock) else ():
                 for match in _ID.finditer(piece):
+                    before = piece[max(0, match.start() - 10) : match.start()]
+                    if not before.lower().endswith(_WHOSE):
+                        continue
                     said = objects(b'{"id":%b}' % match[1], 0, None, Rows())
                     self.ids |= {one["id"] for one, _ in said if one["id"]}
                 if ANNOTATION.search(piece):
