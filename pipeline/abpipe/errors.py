@@ -150,6 +150,18 @@ class NothingReadable(AbpipeError):
         )
 
 
+class OtherClasses(AbpipeError):
+    """An annotation file whose categories are not COCO's."""
+
+    def __init__(self, source: str, strange: int) -> None:
+        self.source, self.strange = source, strange
+        super().__init__(
+            f"{source}: {strange:,} of its categories are not among COCO's 80, by id and name: "
+            "objects would get wrong classes. Nothing of it was stored. "
+            "Only annotation files with COCO's own categories are read"
+        )
+
+
 class TooManyRejects(AbpipeError):
     """More rejects than the user allows."""
 

@@ -12,7 +12,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from abpipe.errors import BrokenSource, NothingReadable, WrongTool
+from abpipe.errors import BrokenSource, NothingReadable, OtherClasses, WrongTool
 from abpipe.events.instances import parse
 from abpipe.raw.block import JsonBlock
 from abpipe.raw.buffer import PADDING, Buffer
@@ -214,15 +214,37 @@ def test_text_between_elements_is_told(
     assert rows("SELECT count(*) FROM objects") == [(1,)]
 
 
-def test_a_category_that_is_another_than_cocos_is_refused(
-    file: Callable[..., Path], ingest: Ingest, rows: Rows
+def test_a_file_with_other_categories_than_cocos_is_refused(
+    file: Callable[..., Path], ingest: Ingest, store: Path
 ) -> None:
     whole = document([annotation(1)])
     whole["categories"].append({"supercategory": "none", "id": 1, "name": "dog"})
-    ingest(file(whole))
-    assert rows("SELECT code, message FROM rejects") == [
-        ("other-category", "category '1' is 'dog': not as in COCO, whose classes are fixed")
-    ]
+    with pytest.raises(OtherClasses) as caught:
+        ingest(file(whole))
+    assert caught.value.strange == 1
+    assert str(caught.value) == (
+        "instances_train2014.json: 1 of its categories are not among COCO's 80, by id and name: "
+        "objects would get wrong classes. Nothing of it was stored. "
+        "Only annotation files with COCO's own categories are read"
+    )
+    assert not store.exists()
+    (reject,) = rows_of(read(dump(whole)), "rejects")
+    message = "category '1' is 'dog': not as in COCO, whose classes are fixed"
+    assert (reject["code"], reject["message"]) == ("other-category", message)
+
+
+def test_records_and_instances_of_a_picture_stand_side_by_side(
+    file: Callable[..., Path], ingest: Ingest, rows: Rows, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "coco.json").write_bytes(dump([{"image_id": 9, "mouseTracking": []}]))
+    sources = [tmp_path / "coco.json", file(document([annotation(1), annotation(2)]))]
+    for order in (sources, sources[::-1]):
+        for source in order:
+            ingest(source, replace=True)
+        found = rows("SELECT source, width, n_annotations FROM images ORDER BY ALL")
+        assert found == [("coco.json", None, 1), ("instances_train2014.json", 640, 0)]
+        assert rows("SELECT count(*) FROM objects") == [(2,)]
+    assert run("check")[0] == 0
 
 
 def test_a_file_that_is_cut_off_says_how_far_it_is_readable(

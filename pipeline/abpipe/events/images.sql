@@ -17,7 +17,7 @@ boxes AS (
     FROM (
         SELECT
             image_id, member, object_no,
-            row(*COLUMNS(* EXCLUDE (image_id, source, member, place))) AS boxed
+            md5(row(*COLUMNS(* EXCLUDE (image_id, source, member, place)))::VARCHAR) AS boxed
         FROM new_objects
     )
     GROUP BY image_id, member
@@ -49,11 +49,13 @@ known AS (
         FROM (
             SELECT
                 image_id, source, object_no,
-                row(*COLUMNS(* EXCLUDE (image_id, source, member, dataset))) AS boxed
+                md5(row(*COLUMNS(* EXCLUDE (image_id, source, member, dataset)))::VARCHAR) AS boxed
             FROM objects
+            WHERE image_id IN (SELECT image_id FROM new_images)
         )
         GROUP BY image_id, source
     ) USING (image_id, source)
+    WHERE image_id IN (SELECT image_id FROM new_images)
 )
 SELECT
     first.* EXCLUDE (occurrence, header, place, n_annotations, extra),

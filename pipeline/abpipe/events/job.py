@@ -20,6 +20,7 @@ from abpipe.errors import (
     BrokenSource,
     LostKey,
     NothingReadable,
+    OtherClasses,
     OtherIds,
     SourceChanged,
     TooManyRejects,
@@ -76,6 +77,8 @@ class Job:
             from abpipe.catalog import commit  # only now: other processes were waiting for blocks
             from abpipe.events.merge import merge
 
+            if strange := counts["rejects.other-category"]:
+                raise OtherClasses(self.source.name, strange)
             merged = merge(transaction, new, source_no)
             ledger = Ledger.of(counts, merged.duplicates, merged.conflicts)
             self._judge(new)
