@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,21 @@ def write(
     selection: Selection, folder: Path, progress: Progress | None = None
 ) -> dict[str, dict[str, Any]]:
     """Write all arrays into a folder; what targets.json is to say of each."""
+    with ExitStack() as stack:
+        files = {
+            spec.name: stack.enter_context(_Writer(folder / spec.file, spec))
+            for spec in specs(selection)
+        }
+        for piece in pieces(selection, progress):
+            for name, values in piece.items():
+                files[name].append(values)
+        for file in files.values():
+            file.finish()
+    return {name: file.entry for name, file in files.items()}
+
+
+def pieces(selection: Selection, progress: Progress | None = None) -> Iterator[Arrays]:
+    """The arrays of all pictures, some at a time; in the place of offsets, how many there are."""
     for table in ("pictures", "places", "moves"):
         selection.make(table, text("targets", f"{table}.sql"))
     if selection.is_published:
@@ -53,20 +69,11 @@ def write(
     counts = np.zeros(selection.rows, np.int64)
     found = selection.columns("SELECT row, count(*) AS n FROM moves GROUP BY row")
     counts[found["row"]] = found["n"]
-    pieces = _pieces(counts)
-    with ExitStack() as stack:
-        files = {
-            spec.name: stack.enter_context(_Writer(folder / spec.file, spec))
-            for spec in specs(selection)
-        }
-        for done, (begin, end) in enumerate(pieces, 1):
-            for name, values in _piece(selection, begin, end, counts[begin:end]).items():
-                files[name].append(values)
-            if progress:
-                progress("targets", len(pieces), done)
-        for file in files.values():
-            file.finish()
-    return {name: file.entry for name, file in files.items()}
+    ranges = _pieces(counts)
+    for done, (begin, end) in enumerate(ranges, 1):
+        yield _piece(selection, begin, end, counts[begin:end])
+        if progress:
+            progress("targets", len(ranges), done)
 
 
 def specs(selection: Selection) -> list[Spec]:
