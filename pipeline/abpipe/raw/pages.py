@@ -202,7 +202,7 @@ def _in_tar(path: Path, name: str, on_read: OnRead) -> Iterator[File]:
                 for info in tar:
                     tar.members = []  # type: ignore[attr-defined] # it keeps every header
                     yield from _in_member(tar, info, name)
-        except tarfile.TarError as err:
+        except (tarfile.TarError, EOFError) as err:
             raise stream.ended(
                 f"the archive is cut off or damaged: {err}", stream.position
             ) from err
