@@ -26,6 +26,7 @@ class Function:
 
 
 _TIMES, _PLACES = "BIGINT[]", "DOUBLE[]"
+_TRACE = (_PLACES, _PLACES, _PLACES, "DOUBLE", "DOUBLE")
 _BOX = "xmin DOUBLE, ymin DOUBLE, xmax DOUBLE, ymax DOUBLE"
 
 FUNCTIONS: dict[str, Function] = {
@@ -41,15 +42,23 @@ FUNCTIONS: dict[str, Function] = {
         " unobserved_ms BIGINT, n_clicks BIGINT, ended VARCHAR, estimate_ms BIGINT,"
         " deciding BOOLEAN, t_ms BIGINT[], x DOUBLE[], y DOUBLE[], dwell_ms BIGINT[])[]",
     ),
+    "dwell_map": Function("abpipe.derived.maps", (*_TRACE, "BIGINT", "BIGINT"), "FLOAT[]"),
     "fixed_interval": Function(
         "abpipe.derived.series",
         (_TIMES, _PLACES, _PLACES, _TIMES, "BIGINT", "BIGINT"),
         "STRUCT(x DOUBLE[], y DOUBLE[], valid BOOLEAN[])",
     ),
+    "inside_mask": Function("abpipe.derived.masks", ("VARCHAR", "DOUBLE", "DOUBLE"), "BOOLEAN"),
     "length_normalized": Function(
         "abpipe.derived.series",
         (_PLACES, _PLACES, "BIGINT"),
         "STRUCT(x DOUBLE[], y DOUBLE[])",
+    ),
+    "map_scores": Function(
+        "abpipe.derived.scores",
+        (*_TRACE, f"STRUCT({_BOX})[]"),
+        "STRUCT(peak_x DOUBLE, peak_y DOUBLE, energy DOUBLE, nss DOUBLE, auc DOUBLE, cc DOUBLE,"
+        " kl DOUBLE, sim DOUBLE)",
     ),
     "path_length": Function("abpipe.derived.measures", (_PLACES, _PLACES), "DOUBLE"),
     "pixel_grid": Function("abpipe.derived.audit", (_PLACES,), "INTEGER"),
