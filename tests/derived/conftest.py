@@ -13,7 +13,7 @@ import pytest
 import abpipe
 from abpipe.contracts import Contract, classes, contracts
 from abpipe.derived.registry import register
-from abpipe.lineage import macros, sql
+from abpipe.lineage import macros, needed, sql
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = (ROOT / "data/imagenet/imagenet_ab.tar.gz", ROOT / "data/coco/coco_ab.json")
@@ -73,6 +73,29 @@ def ask() -> Iterator[Ask]:
                 connection.register(name, arrow(contract, tables.get(name, [])))
             if "classes" not in tables:
                 connection.register("classes", classes_of(tools[0] if tools else "imagenet"))
+            found: Rows = connection.execute(query).fetchall()
+            return found
+
+        yield answer
+
+
+@pytest.fixture
+def given() -> Iterator[Ask]:
+    """Answers SQL on one derived table, out of given rows of the tables that it reads.
+
+    Tables that are not given derive from those that are, or are empty.
+    """
+    with duckdb.connect() as connection:
+        connection.execute(macros())
+        register(connection)
+
+        def answer(table: str, query: str, **tables: list[dict[str, Any]]) -> Rows:
+            for name in needed([table]):
+                contract = contracts()[name]
+                if name in tables or contract.is_raw:
+                    connection.register(name, arrow(contract, tables.get(name, [])))
+                else:
+                    connection.execute(f"CREATE OR REPLACE VIEW {name} AS {sql(name)}")
             found: Rows = connection.execute(query).fetchall()
             return found
 
