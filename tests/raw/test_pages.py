@@ -203,3 +203,18 @@ def test_equal_pages_are_duplicates_and_others_of_nobody_are_no_conflicts(
 def test_limits_count_records(pack: Pack, ingest: Ingest, rows: Rows) -> None:
     ingest(pack("a", [("a.json", dump(*map(slots, range(1, 9))))]), limit=3)
     assert rows("SELECT count(*) FROM annotations") == [(3,)]
+
+
+def test_a_page_may_begin_with_any_field(tmp_path: Path, ingest: Ingest) -> None:
+    (tmp_path / "a.jsonl").write_bytes(dump(*({"owner": 1} | slots(n) for n in range(1, 9))))
+    result = ingest(tmp_path / "a.jsonl")
+    assert (result.source.content, result.rows["annotations"]) == ("imagenet-pages", 8)
+    assert result.source.ledger.extra == {"owner": 8}
+
+
+def test_ids_are_hidden_or_kept_and_not_both(run: Run, ingest: Ingest, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="choose between pseudonymize and keep_ids"):
+        ingest(tmp_path / "a", pseudonymize=True, keep_ids=True)
+    code, _, err = run("ingest", tmp_path / "a", "--pseudonymize", "--keep-ids")
+    assert code == 2
+    assert "choose between --keep-ids and --pseudonymize" in err

@@ -31,6 +31,9 @@ _INSTANCES = re.compile(
     rb'\{\s*"(?:info|type|licenses|images|annotations|categories)"\s*:\s*[\[{"]'
 )
 
+#: Fields that only page records and annotation records have.
+_PAGE = re.compile(rb'"(?:pageno|(?:imageNet|coco)AnnotationID|workerID)"\s*:')
+
 
 @dataclass(frozen=True)
 class Source:
@@ -212,8 +215,10 @@ def _written(path: Path, name: str, head: bytes) -> list[Content]:
     """What the text is that begins so."""
     text = head.removeprefix(_BOM).lstrip()
     if text[:1] in (b"[", b"{"):
-        is_page = PAGES.start.match(text.lstrip(b"[ \t\r\n"))
-        if is_page and (contents := _pages(path, name, "file")):
+        first = text.lstrip(b"[ \t\r\n")
+        if (PAGES.start.match(first) or _PAGE.search(head)) and (
+            contents := _pages(path, name, "file")
+        ):
             return contents
         return [CONTENTS["coco-instances" if _INSTANCES.match(text) else "coco-ab"]]
     lower = text[:1024].lower()
