@@ -99,3 +99,19 @@ def test_the_box_is_the_mean_of_the_core_boxes(ask: Ask) -> None:
     assert one != other
     query = "SELECT box_xmin, box_ymin, box_xmax, box_ymax FROM image_targets"
     assert ask(query, **given) == [tuple(map(pytest.approx, mean))]
+
+
+def test_the_weight_is_the_mean_of_those_who_clicked(ask: Ask) -> None:
+    given = records((0.5, 0.5), (0.5, 0.5), None)
+    bad = [
+        # an annotator who clicks one spot whatever the picture: as suspicious as can be
+        {"annotation_id": 100 + n, "image_id": f"n1_{n}", "annotator_id": "a0", "selected": True}
+        for n in range(2, 102)
+    ]
+    given["annotations"] += bad
+    given["images"] += [IMAGE | {"image_id": record["image_id"]} for record in bad]
+    given["events"] += [record | {"kind": "click", "x": 0.5, "y": 0.5} for record in bad]
+    ((weight,),) = ask("SELECT weight FROM annotators WHERE annotator_id = 'a0'", **given)
+    assert weight < 1
+    found = ask("SELECT weight FROM image_targets WHERE n_annotators = 2", **given)
+    assert found == [(pytest.approx((weight + 1) / 2),)]

@@ -2,11 +2,14 @@
 -- A label that belongs to the picture and that nobody clicked has no place.
 WITH told AS (
     SELECT
-        image_id, label, dataset, x, y, x_px, y_px, xmin, ymin, xmax, ymax,
+        image_id, label, clicks.dataset, x, y, x_px, y_px, xmin, ymin, xmax, ymax,
+        coalesce(weight, 1) AS weight,
         coalesce(clicks.annotator_id, annotation_id::VARCHAR) AS annotator_id
     FROM clicks
     LEFT JOIN (FROM boxes WHERE kind = 'core') AS core
         USING (annotation_id, image_id, label, dataset)
+    LEFT JOIN annotators
+        ON (annotators.annotator_id, annotators.dataset) = (clicks.annotator_id, clicks.dataset)
     UNION ALL BY NAME
     SELECT image_id, class_id AS label, dataset FROM images WHERE class_id IS NOT NULL
     UNION ALL BY NAME
@@ -22,6 +25,7 @@ WITH told AS (
             AS variance,
         count(x_px) FILTER (y_px IS NOT NULL) AS n_placed,
         count(DISTINCT annotator_id) AS n_annotators,
+        avg(weight) FILTER (x IS NOT NULL AND y IS NOT NULL) AS weight,
         avg(xmin) AS box_xmin,
         avg(ymin) AS box_ymin,
         avg(xmax) AS box_xmax,
@@ -36,7 +40,7 @@ WITH told AS (
     GROUP BY image_id, dataset
 ), measured AS (
     SELECT
-        image_id, label, x, y, box_xmin, box_ymin, box_xmax, box_ymax, n_annotators,
+        image_id, label, x, y, box_xmin, box_ymin, box_xmax, box_ymax, weight, n_annotators,
         n_annotators / n_shown AS agreement,
         if(n_placed > 1, sqrt(variance / (stored_width ** 2 + stored_height ** 2)), NULL) AS spread,
         frame, dataset
@@ -47,7 +51,7 @@ WITH told AS (
 SELECT
     image_id, label, x, y, spread, n_annotators, agreement,
     box_xmin, box_ymin, box_xmax, box_ymax,
-    if(x IS NULL, NULL, 1::DOUBLE) AS weight,
+    weight,
     list_filter([
         if(x IS NULL, 'unplaced', NULL),
         if(NOT is_inside(x, y), 'outside', NULL),
