@@ -35,6 +35,8 @@ class Form(StrEnum):
     csv = "csv"
     jsonl = "jsonl"
     parquet = "parquet"
+    webdataset = "webdataset"
+    hf = "hf"
 
 
 class Reading(StrEnum):
@@ -203,6 +205,9 @@ def export(
         str | None, typer.Option(help="Parts by a hash of the image id: train=0.9,val=0.1")
     ] = None,
     anonymous: Annotated[bool, typer.Option("--anonymous", help="Coarsen times")] = False,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the pictures, to put them in, too")
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -214,7 +219,8 @@ def export(
     from abpipe.targets.export import export as run
     from abpipe.targets.split import parse
 
-    spare_pandas()
+    if form is not Form.hf:  # its library cannot do without
+        spare_pandas()
     with stepped(quiet or json) as progress:
         done = run(
             out,
@@ -225,6 +231,7 @@ def export(
             where=where,
             split=parse(split) if split else None,
             anonymous=anonymous,
+            images=images,
             progress=progress,
         )
     if json or not quiet:

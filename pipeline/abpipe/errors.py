@@ -381,6 +381,39 @@ class UnknownForm(AbpipeError):
         super().__init__(f"{form!r} is no form of export. Choose one of: {', '.join(self.forms)}")
 
 
+class NeedsExtra(AbpipeError):
+    """A form of export whose library is not installed."""
+
+    def __init__(self, form: str, library: str) -> None:
+        self.form, self.library = form, library
+        super().__init__(
+            f"{form} is written with {library}, which is not installed. "
+            f"Install it: `pip install 'abpipe[{form}]'`"
+        )
+
+
+class HoldsNoPictures(AbpipeError):
+    """A form of export that pictures have no place in."""
+
+    def __init__(self, form: str, forms: Iterable[str]) -> None:
+        self.form, self.forms = form, tuple(forms)
+        super().__init__(
+            f"{form} holds no pictures. Leave out `--images`, or choose one of: "
+            f"{', '.join(self.forms)}"
+        )
+
+
+class NoPictures(AbpipeError):
+    """A folder that has none of an export's pictures."""
+
+    def __init__(self, folder: object, pictures: int) -> None:
+        self.folder, self.pictures = folder, pictures
+        super().__init__(
+            f"{folder} holds none of the {pictures:,} pictures. Files are found by their names, "
+            "as in n01440764_105.JPEG: check the folder"
+        )
+
+
 class CannotExport(AbpipeError):
     """The disk or folder does not take an export."""
 

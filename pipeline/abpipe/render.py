@@ -150,6 +150,8 @@ def exported(done: Exported) -> None:
         table.add_row(name, " x ".join(f"{n:,}" for n in shape))
     _show(table)
     say(f"{done.folder}: {done.rows:,} pictures of {done.dataset}, {_size(done.bytes)}")
+    if done.missing:
+        say(f"{done.missing:,} of {done.rows:,} pictures have no file in the folder of pictures")
 
 
 def forgotten(done: Forgotten) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import errno
+import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,15 +17,18 @@ from abpipe.errors import (
     BadQuery,
     BadSplit,
     CannotExport,
+    HoldsNoPictures,
     InTheWay,
     NeedsDataset,
+    NeedsExtra,
     NeedsInstances,
+    NoPictures,
     NotFound,
     NothingChosen,
     UnknownForm,
 )
 from abpipe.targets import memmap
-from abpipe.targets.export import FORMS
+from abpipe.targets.export import FORMS, LIBRARIES, WITH_PICTURES
 from abpipe.targets.reader import Targets
 from abpipe.targets.split import parse, parts
 
@@ -53,6 +58,7 @@ def test_targets_json_tells_where_they_come_from(export: Export) -> None:
         "where": where,
         "split": {"train": 1.0},
         "anonymous": False,
+        "images": False,
     }
     assert about["dataset"]["licence"].startswith("Apache-2.0")
     assert "ICCV 2023" in about["dataset"]["citation"]
@@ -134,7 +140,7 @@ def test_what_cannot_be_asked_for(samples: Path, tmp_path: Path) -> None:
         return str(found.value)
 
     assert failing(UnknownForm, form="mat") == (
-        "'mat' is no form of export. Choose one of: memmap, csv, jsonl, parquet"
+        "'mat' is no form of export. Choose one of: memmap, csv, jsonl, parquet, webdataset, hf"
     )
     assert failing(NothingChosen, where="page > 1000") == (
         "imagenet-ab: no picture meets the condition page > 1000. Nothing was written"
@@ -145,6 +151,46 @@ def test_what_cannot_be_asked_for(samples: Path, tmp_path: Path) -> None:
         "'train=0.5' is no split: expected names with shares that add up to 1, "
         "as in train=0.9,val=0.1"
     )
+
+
+def test_a_library_that_is_not_there_is_told_of(
+    samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for form, library in LIBRARIES.items():
+        monkeypatch.setitem(sys.modules, library, None)  # as if it were not installed
+        with pytest.raises(NeedsExtra) as error:
+            abpipe.export(tmp_path / "out", form=form, store=samples, dataset="coco-ab")
+        assert str(error.value) == (
+            f"{form} is written with {library}, which is not installed. "
+            f"Install it: `pip install 'abpipe[{form}]'`"
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_library_has_an_extra() -> None:
+    project = tomllib.loads((DATA.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    for form, library in LIBRARIES.items():
+        assert any(line.startswith(library) for line in extras[form])
+        assert set(extras[form]) <= set(extras["all"]) & set(extras["test"])
+
+
+def test_pictures_that_cannot_be_put_in(samples: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    given: dict[str, Any] = {"store": samples, "dataset": "coco-ab"}
+    with pytest.raises(HoldsNoPictures) as form:
+        abpipe.export(out, images=DATA / "coco/images", **given)
+    assert str(form.value) == (
+        "memmap holds no pictures. Leave out `--images`, or choose one of: "
+        f"{', '.join(WITH_PICTURES)}"
+    )
+    with pytest.raises(NoPictures) as folder:
+        abpipe.export(out, form="webdataset", images=DATA / "imagenet/images", **given)
+    assert str(folder.value) == (
+        f"{DATA / 'imagenet/images'} holds none of the 60 pictures. Files are found by their "
+        "names, as in n01440764_105.JPEG: check the folder"
+    )
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_published_coco_targets_need_coco_s_own_annotations(
@@ -186,7 +232,8 @@ def test_a_split_stays_what_it_was() -> None:
 
 
 @pytest.mark.parametrize(
-    "told", ["", "train", "train=0.9", "train=x", "a=0.5,a=0.5", "a=1.5,b=-0.5", "=1", "a=1,b=0"]
+    "told",
+    ["", "train", "train=0.9", "train=x", "a=0.5,a=0.5", "a/b=1", "a=1.5,b=-0.5", "=1", "a=1,b=0"],
 )
 def test_what_is_no_split(told: str) -> None:
     with pytest.raises(BadSplit):

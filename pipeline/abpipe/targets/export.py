@@ -6,6 +6,7 @@ import os
 from dataclasses import asdict, dataclass
 from hashlib import file_digest
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,8 +15,9 @@ import orjson
 
 from abpipe import __version__
 from abpipe.contracts import classes
-from abpipe.errors import CannotExport, InTheWay, UnknownForm
+from abpipe.errors import CannotExport, HoldsNoPictures, InTheWay, NeedsExtra, UnknownForm
 from abpipe.store import Store
+from abpipe.targets.pictures import find
 from abpipe.targets.reader import ABOUT, FORMAT
 from abpipe.targets.selection import Options, Progress, Reading, Selection, selected, the_dataset
 from abpipe.targets.split import checked
@@ -26,12 +28,23 @@ FORMS = {
     "csv": "abpipe.targets.tables",
     "jsonl": "abpipe.targets.tables",
     "parquet": "abpipe.targets.tables",
+    "webdataset": "abpipe.targets.webdataset",
+    "hf": "abpipe.targets.hf",
 }
+
+#: The libraries that write forms, each installed by an extra of the form's name.
+LIBRARIES = {"webdataset": "webdataset", "hf": "datasets"}
+
+#: The forms that have a place for pictures.
+WITH_PICTURES = ("webdataset", "hf")
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written: into which folder, of how many pictures, and the shapes of its files."""
+    """What was written: into which folder, of how many pictures, and the shapes of its files.
+
+    `missing` counts pictures that `images` has no file of.
+    """
 
     folder: str
     form: str
@@ -39,6 +52,7 @@ class Exported:
     rows: int
     arrays: dict[str, tuple[int, ...]]
     bytes: int
+    missing: int = 0
 
 
 def export(
@@ -51,12 +65,15 @@ def export(
     where: str | None = None,
     split: dict[str, float] | None = None,
     anonymous: bool = False,
+    images: Path | str | None = None,
     progress: Progress | None = None,
 ) -> Exported:
     """Write training targets of a dataset into the folder `out`.
 
     `form` is memmap, arrays that `open_targets` reads, or csv, jsonl or parquet, a table with a row
-    for every label of a picture: image_targets, with classes, sizes and the split.
+    for every label of a picture: image_targets, with classes, sizes and the split; or, by libraries
+    that extras of these names install, webdataset or hf: files of samples, a picture each, with
+    the arrays' targets and, from the folder `images`, the pictures themselves.
     `reading` is how clicks are read: as they ended (final), or as the published loaders do. `where`
     is an SQL condition on a picture and one of its records (all columns of image_sizes, images and
     annotations, NULL for a picture without records): only records that meet it count, and pictures
@@ -66,13 +83,21 @@ def export(
     Raises InTheWay if `out` holds anything else, CannotExport if it cannot be written, BadQuery for
     a condition that DuckDB refuses, BadSplit, UnknownForm, NeedsDataset or NotFound for what is
     asked, NothingChosen if no picture is left, and NeedsInstances where the published COCO loader
-    needs COCO's own annotations.
+    needs COCO's own annotations. NeedsExtra for a form whose library is not installed,
+    HoldsNoPictures for one that has no place for `images`, NoPictures if that has none of them.
     """
-    if form not in FORMS:
-        raise UnknownForm(form, FORMS)
+    _look_for_form(form, images is not None)
     folder, manifest = Path(out), Store(store).manifest()
     shares = checked(split) if split else {}
-    options = Options(form, the_dataset(manifest, dataset), reading, where, shares, anonymous)
+    options = Options(
+        form,
+        the_dataset(manifest, dataset),
+        reading,
+        where,
+        shares,
+        anonymous,
+        Path(images) if images else None,
+    )
     _look_out(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -80,15 +105,29 @@ def export(
             made = Path(place) / "made"
             made.mkdir()
             with selected(store, options, Path(place) / "spill") as selection:
-                files = import_module(FORMS[form]).write(selection, made, progress)
+                missing = find(selection, options.images) if options.images else 0
+                module = import_module(FORMS[form])
+                files = module.write(selection, made, progress)
                 about = _about(selection, made, files)
+                if hasattr(module, "fields"):
+                    about["fields"] = module.fields(selection)
             (made / ABOUT).write_bytes(orjson.dumps(about, option=orjson.OPT_INDENT_2))
             _put(made, folder, Path(place) / "before")
     except OSError as err:
         raise CannotExport(out, os.strerror(err.errno) if err.errno else str(err)) from err
     sizes = [path.stat().st_size for path in folder.iterdir()]
     shapes = {name: tuple(entry["shape"]) for name, entry in files.items()}
-    return Exported(str(out), form, options.dataset, about["rows"], shapes, sum(sizes))
+    return Exported(str(out), form, options.dataset, about["rows"], shapes, sum(sizes), missing)
+
+
+def _look_for_form(form: str, has_pictures: bool) -> None:
+    """Whether a form can be written."""
+    if form not in FORMS:
+        raise UnknownForm(form, FORMS)
+    if has_pictures and form not in WITH_PICTURES:
+        raise HoldsNoPictures(form, WITH_PICTURES)
+    if form in LIBRARIES and find_spec(LIBRARIES[form]) is None:
+        raise NeedsExtra(form, LIBRARIES[form])
 
 
 def _about(selection: Selection, folder: Path, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -110,7 +149,7 @@ def _about(selection: Selection, folder: Path, files: dict[str, dict[str, Any]])
         "form": selection.options.form,
         "rows": selection.rows,
         "dataset": {"name": selection.options.dataset, **selection.about},
-        "options": asdict(selection.options),
+        "options": asdict(selection.options) | {"images": selection.options.images is not None},
         "arrays": arrays,
         "classes": list(classes(selection.about["tool"])),
         "sources": sources,

@@ -39,6 +39,7 @@ class Options:
     where: str | None = None
     split: dict[str, float] = field(default_factory=dict)
     anonymous: bool = False
+    images: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from hashlib import blake2b
 
@@ -25,7 +26,7 @@ def parse(told: str) -> dict[str, float]:
 
 def checked(shares: dict[str, float]) -> dict[str, float]:
     """The shares, if they are some. Raises BadSplit."""
-    well = all(name and 0 < share <= 1 for name, share in shares.items())
+    well = all(re.fullmatch(r"\w+", name) and 0 < share <= 1 for name, share in shares.items())
     if not well or abs(sum(shares.values()) - 1) > 1e-9 or len(shares) > 100:
         raise BadSplit(",".join(f"{name}={share:g}" for name, share in shares.items()))
     return shares
