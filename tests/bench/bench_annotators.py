@@ -33,7 +33,7 @@ def counts(
     """For each manner, of annotators with enough answers: how many, how many flagged, weight."""
     made = synth(place / "made", kind=kind, count=count, seed=seed, cheats=0.12, motion=motion)
     store = place / "store"
-    abpipe.ingest(made.archive, store=store)
+    abpipe.ingest(made.archive, *made.truth.glob("instances*.json"), store=store)
     abpipe.derive("annotators", store=store)
     with abpipe.connect(store) as connection:
         truth = str(made.truth / "annotators.parquet")
