@@ -37,6 +37,7 @@ class Form(StrEnum):
     parquet = "parquet"
     webdataset = "webdataset"
     hf = "hf"
+    coco = "coco"
 
 
 class Reading(StrEnum):

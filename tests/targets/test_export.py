@@ -140,7 +140,8 @@ def test_what_cannot_be_asked_for(samples: Path, tmp_path: Path) -> None:
         return str(found.value)
 
     assert failing(UnknownForm, form="mat") == (
-        "'mat' is no form of export. Choose one of: memmap, csv, jsonl, parquet, webdataset, hf"
+        "'mat' is no form of export. Choose one of: memmap, csv, jsonl, parquet, webdataset, "
+        "hf, coco"
     )
     assert failing(NothingChosen, where="page > 1000") == (
         "imagenet-ab: no picture meets the condition page > 1000. Nothing was written"

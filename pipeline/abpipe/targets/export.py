@@ -30,13 +30,14 @@ FORMS = {
     "parquet": "abpipe.targets.tables",
     "webdataset": "abpipe.targets.webdataset",
     "hf": "abpipe.targets.hf",
+    "coco": "abpipe.targets.coco",
 }
 
 #: The libraries that write forms, each installed by an extra of the form's name.
 LIBRARIES = {"webdataset": "webdataset", "hf": "datasets"}
 
-#: The forms that have a place for pictures.
-WITH_PICTURES = ("webdataset", "hf")
+#: The forms that hold pictures, or the names of their files.
+WITH_PICTURES = ("webdataset", "hf", "coco")
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ def export(
     `form` is memmap, arrays that `open_targets` reads, or csv, jsonl or parquet, a table with a row
     for every label of a picture: image_targets, with classes, sizes and the split; or, by libraries
     that extras of these names install, webdataset or hf: files of samples, a picture each, with
-    the arrays' targets and, from the folder `images`, the pictures themselves.
+    the arrays' targets and, from the folder `images`, the pictures themselves; or coco,
+    keypoints and boxes in COCO's own JSON.
     `reading` is how clicks are read: as they ended (final), or as the published loaders do. `where`
     is an SQL condition on a picture and one of its records (all columns of image_sizes, images and
     annotations, NULL for a picture without records): only records that meet it count, and pictures
