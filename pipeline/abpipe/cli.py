@@ -205,6 +205,9 @@ def export(
     split: Annotated[
         str | None, typer.Option(help="Parts by a hash of the image id: train=0.9,val=0.1")
     ] = None,
+    heatmap: Annotated[
+        int | None, typer.Option(min=1, help="Dwell maps, too, of so many rows and columns")
+    ] = None,
     anonymous: Annotated[bool, typer.Option("--anonymous", help="Coarsen times")] = False,
     images: Annotated[
         Path | None, typer.Option(help="Folder of the pictures, to put them in, too")
@@ -231,6 +234,7 @@ def export(
             reading=reading.value,
             where=where,
             split=parse(split) if split else None,
+            heatmap=heatmap,
             anonymous=anonymous,
             images=images,
             progress=progress,

@@ -27,7 +27,7 @@ from abpipe.errors import (
     NothingChosen,
     UnknownForm,
 )
-from abpipe.targets import memmap
+from abpipe.targets import npy
 from abpipe.targets.export import FORMS, LIBRARIES, WITH_PICTURES
 from abpipe.targets.reader import Targets
 from abpipe.targets.split import parse, parts
@@ -57,6 +57,7 @@ def test_targets_json_tells_where_they_come_from(export: Export) -> None:
         "reading": "final",
         "where": where,
         "split": {"train": 1.0},
+        "heatmap": None,
         "anonymous": False,
         "images": False,
     }
@@ -109,7 +110,7 @@ def test_an_error_leaves_an_earlier_export_and_nothing_else(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(memmap._Writer, "append", full)
+    monkeypatch.setattr(npy.NpyWriter, "append", full)
     with pytest.raises(CannotExport) as error:
         abpipe.export(out, store=samples, dataset="imagenet-ab")
     assert str(error.value) == (

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import orjson
 import pytest
 import shapely
 
 import abpipe
 from abpipe.contracts import classes
+from abpipe.synth import synth
 from abpipe.targets import memmap
 from abpipe.targets.reader import Targets
 
@@ -41,7 +43,7 @@ def test_the_arrays_are_those_of_the_interface(export: Export) -> None:
         "size_wh": ("<i4", (2,)),
         "weight": ("<f4", ()),
         "trace_xyt": ("<f4", (3,)),
-        "trace_record": ("<i2", ()),
+        "trace_record": ("<i4", ()),
         "trace_offsets": ("<i8", ()),
         "hull_xy": ("<f4", (2,)),
         "hull_offsets": ("<i8", ()),
@@ -181,11 +183,12 @@ def test_pieces_change_nothing_and_the_same_store_gives_the_same_bytes(
     def read(folder: Path) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in folder.iterdir()}
 
-    split = {"train": 0.9, "val": 0.1}
-    whole = read(export(dataset=dataset, split=split).folder)
+    asked: dict[str, Any] = {"dataset": dataset, "split": {"train": 0.9, "val": 0.1}, "heatmap": 8}
+    whole = read(export(**asked).folder)
     monkeypatch.setattr(memmap, "PIECE_PICTURES", 7)
+    monkeypatch.setattr(memmap, "PIECE_CELLS", 5 * 8 * 8)
     monkeypatch.setattr(memmap, "PIECE_MOVES", 90)
-    abpipe.export(tmp_path / "again", store=samples, dataset=dataset, split=split)
+    abpipe.export(tmp_path / "again", store=samples, **asked)
     assert read(tmp_path / "again") == whole
 
 
@@ -247,6 +250,78 @@ def test_the_published_reading_cuts_coco_s_pixels_off_and_keeps_removed_icons(
     assert np.array_equal(targets["published_px"], expected)
     assert (targets["click_valid"] | ~final["click_valid"]).all()
     assert (targets["click_valid"] & ~final["click_valid"]).any()
+
+
+@pytest.mark.parametrize("dataset", ["imagenet-ab", "coco-ab"])
+def test_heatmaps_are_largest_where_the_mouse_stayed(dataset: str, export: Export) -> None:
+    targets = export(dataset=dataset, heatmap=24)
+    maps, valid = targets["heatmap"], targets["heatmap_valid"]
+    assert (maps.dtype.str, maps.shape) == ("<f2", (len(targets), 24, 24))
+    assert np.isnan(maps[~valid]).all()
+    assert (maps[valid].max((1, 2)) == 1).all()
+    assert (maps[valid] >= 0).all()
+    assert valid.mean() > 0.5
+    for row in np.flatnonzero(valid)[:20]:
+        y, x = np.unravel_index(maps[row].argmax(), (24, 24))
+        trace = targets.ragged("trace_xyt", row)[:, :2]
+        middle = [(x + 0.5) / 24, (y + 0.5) / 24]
+        assert np.abs(trace - middle).max(1).min() < 0.05  # some move is near
+
+
+def test_a_map_of_a_picture_of_unknown_size_is_not_valid() -> None:
+    dwells = {"row": np.array([0, 1]), "x": np.ones(2), "y": np.ones(2), "dwell": np.ones(2)}
+    found = memmap._heatmaps(dwells, np.array([[4, 4], [0, 0], [4, 4]]), 8)
+    assert found["heatmap_valid"].tolist() == [True, False, False]
+
+
+def test_the_published_reading_keeps_the_last_record_of_a_coco_picture(
+    ingest: Ingest, store: Path, tmp_path: Path
+) -> None:
+    """As the loader's dict does, even where that record has other icons."""
+
+    def record(worker: str, icon: str, x: float) -> dict[str, Any]:
+        sizes = dict.fromkeys(("originalImageHeight", "originalImageWidth"), 100)
+        shown = dict.fromkeys(("imageHeight", "imageWidth"), 450)
+        add = {"actionType": "add", "iconType": icon, "pointTo": {"x": x, "y": 0.5}, "timeAt": 5}
+        lists: dict[str, Any] = {"categoryHistories": [], "mouseTracking": []}
+        about = {"image_id": 9, "worker_id": worker, "page_id": 1, "hit_id": "0" * 32}
+        return about | sizes | shown | lists | {"timeSpent": 9000, "actionHistories": [add]}
+
+    (tmp_path / "ab.json").write_bytes(
+        orjson.dumps([record("A", "cat", 0.25), record("B", "dog", 0.999)])
+    )
+    image = {"id": 9, "width": 100, "height": 100, "file_name": "COCO_train2014_000000000009.jpg"}
+    found = {"id": 1, "image_id": 9, "category_id": 17, "bbox": [0, 0, 1, 1], "area": 1}
+    found |= {"iscrowd": 0, "segmentation": []}
+    (tmp_path / "instances.json").write_bytes(
+        orjson.dumps(
+            {
+                "images": [image],
+                "annotations": [found],
+                "categories": [{"id": 17, "name": "cat"}],
+            }
+        )
+    )
+    for source in ("ab.json", "instances.json"):
+        ingest(tmp_path / source, dataset="mine")
+    abpipe.export(tmp_path / "out", store=store, reading="published")
+    targets = abpipe.open_targets(tmp_path / "out")
+    assert [NAMES[k] for k in np.flatnonzero(targets["click_valid"][0])] == ["dog"]
+    assert targets["published_px"][0, NAMES.index("dog")].tolist() == [99, 50]
+    assert [NAMES[k] for k in np.flatnonzero(targets["label"][0])] == ["cat"]
+
+
+@pytest.mark.parametrize("kind", ["imagenet", "coco"])
+def test_planted_defects_do_no_harm(
+    kind: Literal["imagenet", "coco"], ingest: Ingest, store: Path, tmp_path: Path
+) -> None:
+    ingest(synth(tmp_path / "raw", kind=kind, count=120, defects=True).archive)
+    abpipe.export(tmp_path / "out", store=store, heatmap=4)
+    targets = abpipe.open_targets(tmp_path / "out")
+    xy, hulls = targets["click_xy"], targets["hull_xy"]
+    assert ((xy >= 0) & (xy <= 1)).all(-1).tolist() == targets["click_valid"].tolist()
+    assert ((hulls >= 0) & (hulls <= 1)).all()
+    assert np.isfinite(targets["trace_xyt"][:, :2]).all()
 
 
 def test_an_anonymous_export_has_coarse_times_and_no_annotator(

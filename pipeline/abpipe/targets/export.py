@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import duckdb
 import orjson
 
 from abpipe import __version__
@@ -65,6 +66,7 @@ def export(
     reading: Reading = "final",
     where: str | None = None,
     split: dict[str, float] | None = None,
+    heatmap: int | None = None,
     anonymous: bool = False,
     images: Path | str | None = None,
     progress: Progress | None = None,
@@ -79,8 +81,9 @@ def export(
     `reading` is how clicks are read: as they ended (final), or as the published loaders do. `where`
     is an SQL condition on a picture and one of its records (all columns of image_sizes, images and
     annotations, NULL for a picture without records): only records that meet it count, and pictures
-    that have one. `split` names parts and their shares. `anonymous` coarsens times; ids of
-    annotators are never exported. An earlier export in `out` is replaced in one step.
+    that have one. `split` names parts and their shares. `heatmap` adds dwell maps of so many rows
+    and columns. `anonymous` coarsens times; ids of annotators are never exported. An earlier export
+    in `out` is replaced in one step.
 
     Raises InTheWay if `out` holds anything else, CannotExport if it cannot be written, BadQuery for
     a condition that DuckDB refuses, BadSplit, UnknownForm, NeedsDataset or NotFound for what is
@@ -97,6 +100,7 @@ def export(
         reading,
         where,
         shares,
+        heatmap,
         anonymous,
         Path(images) if images else None,
     )
@@ -117,6 +121,8 @@ def export(
             _put(made, folder, Path(place) / "before")
     except OSError as err:
         raise CannotExport(out, os.strerror(err.errno) if err.errno else str(err)) from err
+    except duckdb.IOException as err:
+        raise CannotExport(out, str(err)) from err
     sizes = [path.stat().st_size for path in folder.iterdir()]
     shapes = {name: tuple(entry["shape"]) for name, entry in files.items()}
     return Exported(str(out), form, options.dataset, about["rows"], shapes, sum(sizes), missing)

@@ -14,7 +14,9 @@ import numpy.typing as npt
 from abpipe.contracts import classes
 from abpipe.derived import ragged
 from abpipe.derived.geometry import trace_hull
+from abpipe.derived.maps import SIGMA, dwell_maps
 from abpipe.lineage import text
+from abpipe.targets.npy import NpyWriter
 from abpipe.targets.selection import Progress, Selection
 from abpipe.targets.split import parts
 
@@ -23,6 +25,7 @@ Arrays: TypeAlias = dict[str, Array]
 
 PIECE_PICTURES = 1 << 16
 PIECE_MOVES = 1 << 20
+PIECE_CELLS = 1 << 24  # of heatmaps
 COARSE_MS = 100  # steps of an anonymous trace's times
 
 
@@ -42,34 +45,50 @@ class Spec:
         """The name of its file."""
         return f"{self.name}.npy"
 
+    @property
+    def is_offsets(self) -> bool:
+        """Whether it says where the rows of ragged arrays begin and end."""
+        return self.name.endswith("_offsets")
+
+    def entry(self, shape: tuple[int, ...]) -> dict[str, Any]:
+        """What targets.json is to say of it, but for its size and checksum."""
+        about = {"file": self.file, "dtype": np.dtype(self.dtype).str, "shape": shape}
+        about |= {"unit": self.unit, "doc": self.doc}
+        return about | ({"offsets": self.offsets} if self.offsets else {})
+
 
 def write(
     selection: Selection, folder: Path, progress: Progress | None = None
 ) -> dict[str, dict[str, Any]]:
     """Write all arrays into a folder; what targets.json is to say of each."""
+    told = specs(selection)
     with ExitStack() as stack:
         files = {
-            spec.name: stack.enter_context(_Writer(folder / spec.file, spec))
-            for spec in specs(selection)
+            spec.name: stack.enter_context(
+                NpyWriter(folder / spec.file, spec.dtype, spec.shape, spec.is_offsets)
+            )
+            for spec in told
         }
         for piece in pieces(selection, progress):
             for name, values in piece.items():
                 files[name].append(values)
         for file in files.values():
             file.finish()
-    return {name: file.entry for name, file in files.items()}
+    return {spec.name: spec.entry(files[spec.name].shape) for spec in told}
 
 
 def pieces(selection: Selection, progress: Progress | None = None) -> Iterator[Arrays]:
     """The arrays of all pictures, some at a time; in the place of offsets, how many there are."""
     for table in ("pictures", "places", "moves"):
         selection.make(table, text("targets", f"{table}.sql"))
+    if selection.options.heatmap:
+        selection.make("dwells", text("targets", "dwells.sql"))
     if selection.is_published:
         selection.make("published", text("targets", f"{_published(selection)}.sql"))
     counts = np.zeros(selection.rows, np.int64)
     found = selection.columns("SELECT row, count(*) AS n FROM moves GROUP BY row")
     counts[found["row"]] = found["n"]
-    ranges = _pieces(counts)
+    ranges = _ranges(counts, selection.options.heatmap or 1)
     for done, (begin, end) in enumerate(ranges, 1):
         yield _piece(selection, begin, end, counts[begin:end])
         if progress:
@@ -118,7 +137,7 @@ def specs(selection: Selection) -> list[Spec]:
         ),
         Spec(
             "trace_record",
-            "<i2",
+            "<i4",
             "number, from 0",
             "Which record of the picture",
             (),
@@ -144,6 +163,18 @@ def specs(selection: Selection) -> list[Spec]:
     elif selection.is_published:
         doc = "click_xy, unrounded: the mean of the first clicks"
         made.append(Spec("published_xy", "<f8", "fraction as displayed", doc, (2,)))
+    if options.heatmap:
+        made += [
+            Spec(
+                "heatmap",
+                "<f2",
+                "share of the largest",
+                "Where the mouse spent its time: rows from the top, blurred by "
+                f"{SIGMA} of the diagonal; NaN if not valid",
+                (options.heatmap, options.heatmap),
+            ),
+            Spec("heatmap_valid", "|b1", "", "Whether time was spent on the picture"),
+        ]
     if options.split:
         names = ", ".join(f"{i} {name}" for i, name in enumerate(options.split))
         made.append(Spec("split", "|i1", "number, from 0", f"Part of the split: {names}"))
@@ -161,24 +192,25 @@ def _validity(selection: Selection) -> str:
     return "Whether there is a place, and it lies in the picture"
 
 
-def _published(selection: Selection) -> str:
-    """The query of what the published loader keeps of a click."""
-    return "pixels" if selection.is_coco else "means"
-
-
 def _longest(selection: Selection) -> int:
     """Bytes of the longest image id."""
     (longest,) = selection.columns("SELECT max(strlen(image_id)) AS n FROM numbers")["n"]
     return max(1, int(longest))
 
 
-def _pieces(counts: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Ranges of pictures that are few, and whose moves are few."""
+def _published(selection: Selection) -> str:
+    """The query of what the published loader keeps of a click."""
+    return "pixels" if selection.is_coco else "means"
+
+
+def _ranges(counts: npt.NDArray[np.int64], grid: int) -> list[tuple[int, int]]:
+    """Ranges of pictures that are few, and so are their moves and the cells of their maps."""
+    most = max(1, min(PIECE_PICTURES, PIECE_CELLS // grid**2))
     moves, begin = np.concatenate([[0], np.cumsum(counts)]), 0
     made = []
     while begin < len(counts):
         fits = int(np.searchsorted(moves, moves[begin] + PIECE_MOVES, "right")) - 1
-        end = min(max(fits, begin + 1), begin + PIECE_PICTURES, len(counts))
+        end = min(max(fits, begin + 1), begin + most, len(counts))
         made.append((begin, end))
         begin = end
     return made
@@ -208,6 +240,9 @@ def _piece(selection: Selection, begin: int, end: int, counts: npt.NDArray[np.in
     trace = rows("moves", "row, annotation_id, seq")
     made |= _trace(trace, counts, COARSE_MS if options.anonymous else 0)
     made |= _hulls(made["trace_xyt"][:, :2].astype(float), counts)
+    if options.heatmap:
+        dwells = rows("dwells", "row, annotation_id, visit, place")
+        made |= _heatmaps(dwells, made["size_wh"], options.heatmap)
     if options.split:
         made["split"] = parts(names, options.split)
     return made
@@ -265,51 +300,12 @@ def _hulls(xy: npt.NDArray[np.float64], counts: npt.NDArray[np.int64]) -> Arrays
     }
 
 
-class _Writer:
-    """Appends to a .npy file whose length is not known yet; of offsets, it is told the lengths."""
-
-    def __init__(self, path: Path, spec: Spec) -> None:
-        self._spec, self._dtype, self._rows = spec, np.dtype(spec.dtype), 0
-        self._is_offsets, self._end = spec.name.endswith("_offsets"), 0
-        self._file = path.open("wb")
-        self._write_header()
-        if self._is_offsets:
-            self._write(np.zeros(1, np.int64))
-
-    def __enter__(self) -> _Writer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def append(self, values: Array) -> None:
-        """Add rows, or values."""
-        if self._is_offsets:
-            values = self._end + np.cumsum(values)
-            self._end = int(values[-1]) if len(values) else self._end
-        self._write(values)
-
-    def _write(self, values: Array) -> None:
-        self._rows += len(values)
-        self._file.write(np.ascontiguousarray(values, self._dtype).tobytes())
-
-    def _write_header(self) -> None:
-        # NumPy leaves room in it for any number of rows
-        header = {"descr": self._dtype.str, "fortran_order": False, "shape": self._shape}
-        np.lib.format.write_array_header_1_0(self._file, header)
-
-    @property
-    def _shape(self) -> tuple[int, ...]:
-        return (self._rows, *self._spec.shape)
-
-    def finish(self) -> None:
-        """Write the header anew, with how many there are."""
-        self._file.seek(0)
-        self._write_header()
-
-    @property
-    def entry(self) -> dict[str, Any]:
-        """What targets.json is to say of it, but for its size and checksum."""
-        spec = self._spec
-        about = {"dtype": self._dtype.str, "shape": self._shape, "unit": spec.unit, "doc": spec.doc}
-        return {"file": spec.file, **about} | ({"offsets": spec.offsets} if spec.offsets else {})
+def _heatmaps(dwells: Arrays, sizes: Array, grid: int) -> Arrays:
+    """The dwell map of each picture, with a largest value of 1."""
+    offsets = np.searchsorted(dwells["row"], np.arange(len(sizes) + 1))
+    x, y, dwell = (dwells[name].astype(float) for name in ("x", "y", "dwell"))
+    width, height = sizes.T.astype(float)
+    with np.errstate(divide="ignore", invalid="ignore"):  # sizes that are not known are 0
+        maps = dwell_maps(x, y, dwell, offsets, width, height, (grid, grid))
+    valid = ~np.isnan(maps[:, 0, 0])
+    return {"heatmap": maps / maps.max((1, 2), keepdims=True), "heatmap_valid": valid}

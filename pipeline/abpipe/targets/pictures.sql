@@ -15,8 +15,8 @@ WITH own AS (
 SELECT
     row,
     coalesce(class_index, -1)::INTEGER AS class_index,
-    coalesce(stored_width, 0)::INTEGER AS width,
-    coalesce(stored_height, 0)::INTEGER AS height,
+    coalesce(try_cast(stored_width AS INTEGER), 0) AS width,
+    coalesce(try_cast(stored_height AS INTEGER), 0) AS height,
     weight,
     xmin / stored_width AS xmin,
     ymin / stored_height AS ymin,

@@ -38,6 +38,7 @@ class Options:
     reading: Reading = "final"
     where: str | None = None
     split: dict[str, float] = field(default_factory=dict)
+    heatmap: int | None = None
     anonymous: bool = False
     images: Path | None = None
 
@@ -131,6 +132,7 @@ def the_dataset(manifest: Manifest, name: str | None) -> str:
 def _derive(store: Path | str, options: Options) -> None:
     """Make the tables that are read, unless they are up to date: a store may be read-only."""
     needed = ["image_targets", *(["clicks_published"] if options.reading == "published" else [])]
+    needed += ["visits"] if options.heatmap else []
     current = without_stale(Store(store).manifest())
     if not all(current.files_of(name, options.dataset) for name in needed):
         derive(*needed, store=store, dataset=options.dataset)
