@@ -38,6 +38,7 @@ class Form(StrEnum):
     webdataset = "webdataset"
     hf = "hf"
     coco = "coco"
+    tfrecord = "tfrecord"
 
 
 class Reading(StrEnum):

@@ -142,7 +142,7 @@ def test_what_cannot_be_asked_for(samples: Path, tmp_path: Path) -> None:
 
     assert failing(UnknownForm, form="mat") == (
         "'mat' is no form of export. Choose one of: memmap, csv, jsonl, parquet, webdataset, "
-        "hf, coco"
+        "hf, coco, tfrecord"
     )
     assert failing(NothingChosen, where="page > 1000") == (
         "imagenet-ab: no picture meets the condition page > 1000. Nothing was written"

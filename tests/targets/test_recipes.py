@@ -12,7 +12,7 @@ import abpipe
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
-FOLDERS = {"webdataset": "shards", "hf": "folder", "coco": "coco"}
+FOLDERS = {"webdataset": "shards", "hf": "folder", "coco": "coco", "tfrecord": "records"}
 
 
 @pytest.mark.parametrize("form, folder", FOLDERS.items())

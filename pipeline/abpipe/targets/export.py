@@ -32,13 +32,14 @@ FORMS = {
     "webdataset": "abpipe.targets.webdataset",
     "hf": "abpipe.targets.hf",
     "coco": "abpipe.targets.coco",
+    "tfrecord": "abpipe.targets.tfrecord",
 }
 
 #: The libraries that write forms, each installed by an extra of the form's name.
-LIBRARIES = {"webdataset": "webdataset", "hf": "datasets"}
+LIBRARIES = {"webdataset": "webdataset", "hf": "datasets", "tfrecord": "tfrecord"}
 
 #: The forms that hold pictures, or the names of their files.
-WITH_PICTURES = ("webdataset", "hf", "coco")
+WITH_PICTURES = ("webdataset", "hf", "coco", "tfrecord")
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,10 @@ def export(
 ) -> Exported:
     """Write training targets of a dataset into the folder `out`.
 
-    `form` is memmap, arrays that `open_targets` reads, or csv, jsonl or parquet, a table with a row
-    for every label of a picture: image_targets, with classes, sizes and the split; or, by libraries
-    that extras of these names install, webdataset or hf: files of samples, a picture each, with
-    the arrays' targets and, from the folder `images`, the pictures themselves; or coco,
+    `form` is memmap, arrays that `open_targets` reads; csv, jsonl or parquet, a table with a row
+    for every label of a picture: image_targets, with classes, sizes and the split; or, each by a
+    library that an extra of its name installs, webdataset, hf or tfrecord, files of samples: the
+    arrays' targets of a picture and, from the folder `images`, the picture itself; or coco,
     keypoints and boxes in COCO's own JSON.
     `reading` is how clicks are read: as they ended (final), or as the published loaders do. `where`
     is an SQL condition on a picture and one of its records (all columns of image_sizes, images and
