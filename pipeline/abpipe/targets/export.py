@@ -18,6 +18,7 @@ from abpipe import __version__
 from abpipe.contracts import classes
 from abpipe.errors import CannotExport, HoldsNoPictures, InTheWay, NeedsExtra, UnknownForm
 from abpipe.store import Store
+from abpipe.targets import croissant
 from abpipe.targets.pictures import find
 from abpipe.targets.reader import ABOUT, FORMAT
 from abpipe.targets.selection import Options, Progress, Reading, Selection, selected, the_dataset
@@ -118,6 +119,9 @@ def export(
                 about = _about(selection, made, files)
                 if hasattr(module, "fields"):
                     about["fields"] = module.fields(selection)
+            if form in croissant.FORMS:
+                (made / croissant.FILE).write_bytes(croissant.describe(made, about))
+                about["croissant"] = croissant.FILE
             (made / ABOUT).write_bytes(orjson.dumps(about, option=orjson.OPT_INDENT_2))
             _put(made, folder, Path(place) / "before")
     except OSError as err:
@@ -182,8 +186,9 @@ def _look_out(folder: Path) -> None:
 def _names(folder: Path) -> set[str]:
     """The files of an earlier export."""
     try:
-        arrays = orjson.loads((folder / ABOUT).read_bytes())["arrays"]
-        return {ABOUT, *(entry["file"] for entry in arrays.values())}
+        about = orjson.loads((folder / ABOUT).read_bytes())
+        files = {entry["file"] for entry in about["arrays"].values()}
+        return {ABOUT, about.get("croissant", ABOUT), *files}
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return set()
 
