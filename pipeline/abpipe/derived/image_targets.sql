@@ -21,8 +21,8 @@ WITH told AS (
         image_id, label, dataset,
         avg(x) FILTER (y IS NOT NULL) AS x,
         avg(y) FILTER (x IS NOT NULL) AS y,
-        var_pop(x_px) FILTER (y_px IS NOT NULL) + var_pop(y_px) FILTER (x_px IS NOT NULL)
-            AS variance,
+        avg(x_px) FILTER (y_px IS NOT NULL) AS mean_x_px,
+        avg(y_px) FILTER (x_px IS NOT NULL) AS mean_y_px,
         count(x_px) FILTER (y_px IS NOT NULL) AS n_placed,
         count(DISTINCT annotator_id) AS n_annotators,
         avg(weight) FILTER (x IS NOT NULL AND y IS NOT NULL) AS weight,
@@ -31,6 +31,14 @@ WITH told AS (
         avg(xmax) AS box_xmax,
         avg(ymax) AS box_ymax
     FROM told
+    GROUP BY image_id, label, dataset
+), spreads AS (
+    -- not var_pop, whose last bit depends on which of two clicks comes first
+    SELECT
+        image_id, label, dataset,
+        avg((x_px - mean_x_px) ** 2 + (y_px - mean_y_px) ** 2) AS variance
+    FROM told JOIN answers USING (image_id, label, dataset)
+    WHERE n_placed > 1
     GROUP BY image_id, label, dataset
 ), shown AS (
     SELECT
@@ -42,9 +50,10 @@ WITH told AS (
     SELECT
         image_id, label, x, y, box_xmin, box_ymin, box_xmax, box_ymax, weight, n_annotators,
         n_annotators / n_shown AS agreement,
-        if(n_placed > 1, sqrt(variance / (stored_width ** 2 + stored_height ** 2)), NULL) AS spread,
+        sqrt(variance / (stored_width ** 2 + stored_height ** 2)) AS spread,
         frame, dataset
     FROM answers
+    LEFT JOIN spreads USING (image_id, label, dataset)
     JOIN image_sizes USING (image_id, dataset)
     LEFT JOIN shown USING (image_id, dataset)
 )
