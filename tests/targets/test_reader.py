@@ -101,6 +101,17 @@ def test_unknown_names_are_counted_and_shown(export: Export) -> None:
     assert targets.rows(["a.jpg", known], missing=-1).tolist() == [-1, 0]
 
 
+def test_every_name_has_its_row_and_no_other(export: Export) -> None:
+    targets = export()
+    names = [name.decode() for name in targets["image_ids"].tolist()]
+    assert targets.rows(names).tolist() == [*range(len(names))]
+    others = (
+        [f"{name}1" for name in names] + [name[:-1] for name in names] + ["", "é" * 9, "x" * 99]
+    )
+    expected = [names.index(name) if name in names else -1 for name in others]
+    assert targets.rows(others, missing=-1).tolist() == expected
+
+
 def test_a_folder_without_targets(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "none"):
         with pytest.raises(NoTargets) as error:
