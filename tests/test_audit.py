@@ -80,6 +80,16 @@ def test_a_sound_store_has_no_findings_and_a_check_changes_nothing(
     assert contents() == before
 
 
+def test_many_records_are_compared_with_their_events_once_that_is_derived(
+    some: None, found: Callable[..., Found], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("abpipe.audit.DERIVED_HERE", 2)
+    what = "compare records with their events, in less memory: `abpipe derive audit traces`"
+    assert found() == [("note", "annotations", what, 3)]
+    abpipe.derive("audit", "traces", store=store, jobs=1)
+    assert found() == []
+
+
 def test_a_missing_file_is_an_error(
     some: None, found: Callable[..., Found], store: Path, run: Run
 ) -> None:

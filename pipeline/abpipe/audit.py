@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import product
 from pathlib import Path
 
 import duckdb
@@ -23,6 +24,10 @@ from abpipe.manifest import File, Manifest, SourceEntry
 from abpipe.parallel import Workers
 from abpipe.raw.sources import Source, find
 from abpipe.store import Store
+
+#: Records that may be compared with tables that are not derived yet: more would take minutes.
+DERIVED_HERE = 200_000
+_DERIVED = ("audit", "traces")
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def check(
         with connect(store, dataset) as connection:
             made = {file.table for file in current.files}
             findings += _contents(connection, [name for name in contracts() if name in made])
-            findings += _records(connection)
+            findings += _records(connection, current)
     return findings
 
 
@@ -168,8 +173,14 @@ def _contents(connection: duckdb.DuckDBPyConnection, tables: list[str]) -> Itera
         yield Finding("warning", "annotations", what, n)
 
 
-def _records(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
+def _records(connection: duckdb.DuckDBPyConnection, current: Manifest) -> Iterator[Finding]:
     """What records say against themselves: each rule is a query in `findings/`."""
+    n_records = sum(file.rows for file in current.files_of("annotations"))
+    made = {(file.table, file.dataset) for file in current.files}
+    if n_records > DERIVED_HERE and not made.issuperset(product(_DERIVED, current.datasets)):
+        what = "compare records with their events, in less memory: `abpipe derive audit traces`"
+        yield Finding("note", "annotations", what, n_records)
+        return
     connection.execute("CREATE TEMP TABLE audit AS FROM audit")  # most rules read it
     for rule in sorted(files("abpipe").joinpath("findings").iterdir(), key=lambda file: file.name):
         query = rule.read_text("utf-8")
