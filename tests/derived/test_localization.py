@@ -25,7 +25,8 @@ def tables(**told: list[Dict]) -> dict[str, list[Dict]]:
         "annotations": [{}],
         "images": [{}],
         "image_sizes": [SIZE | {"image_id": "n1_1"}],
-        "traces": [base | {"n_moves": 0}],
+        "visits": [],
+        "boxes": [],
     }
     given |= told
     return {
@@ -57,8 +58,11 @@ def test_a_click_and_a_box_against_the_objects_of_their_class(given: Given) -> N
 
 
 def test_without_ground_truth_there_is_a_row_and_no_score(given: Given) -> None:
-    told = tables(clicks=[{"x_px": 50.0, "y_px": 60.0}], boxes=[box(20, 20, 60, 60)])
-    told["traces"][0]["n_moves"] = 1
+    told = tables(
+        clicks=[{"x_px": 50.0, "y_px": 60.0}],
+        boxes=[box(20, 20, 60, 60)],
+        visits=[{"visit": 0, "n_moves": 1, "x_px": [9.0], "y_px": [9.0], "dwell_ms": [5]}],
+    )
     nothing = (0, None, None, None, None)
     assert given("localization", PLACED, **told) == [
         (what, *nothing) for what in ("click", "core", "map")
@@ -101,14 +105,13 @@ def test_a_map_is_judged_by_all_visits_of_the_record(given: Given) -> None:
     moves = [(30.0, 20.0, 100.0), (40.0, 30.0, 50.0), (150.0, 70.0, 120.0)]
     boxes = [(10.0, 0.0, 60.0, 60.0), (120.0, 10.0, 190.0, 60.0)]
     visits = [
-        {"visit": n, "x_px": x, "y_px": y, "dwell_ms": [int(t) for t in dwell]}
+        {"visit": n, "n_moves": len(x), "x_px": x, "y_px": y, "dwell_ms": [int(t) for t in dwell]}
         for n, (x, y, dwell) in enumerate(
             [tuple(zip(*moves[:2], strict=True)), tuple(zip(*moves[2:], strict=True))]
         )
     ]
     told = tables(
         visits=visits,
-        traces=[{"annotation_id": 1, "image_id": "n1_1", "n_moves": 3}],
         objects=[box(*edges, object_no=n) for n, edges in enumerate(boxes)],
     )
     query = "SELECT what, inside, energy, nss > 0, auc > 0.5, cc > 0, kl > 0 FROM localization"
@@ -119,8 +122,7 @@ def test_a_map_is_judged_by_all_visits_of_the_record(given: Given) -> None:
 
 def test_a_map_without_dwell_has_no_score(given: Given) -> None:
     told = tables(
-        visits=[{"visit": 0, "x_px": [30.0], "y_px": [20.0], "dwell_ms": [0]}],
-        traces=[{"annotation_id": 1, "image_id": "n1_1", "n_moves": 1}],
+        visits=[{"visit": 0, "n_moves": 1, "x_px": [30.0], "y_px": [20.0], "dwell_ms": [0]}],
         objects=[box(0, 0, 60, 60)],
     )
     query = "SELECT what, n_objects, inside, energy, sim FROM localization"
@@ -151,7 +153,6 @@ def test_random_answers_are_what_plain_python_finds(given: Given, seed: int) -> 
         annotations=rows,
         images=[{"image_id": image} for image in sorted({*images.values()})],
         image_sizes=[SIZE | {"image_id": image} for image in sorted({*images.values()})],
-        traces=[row | {"n_moves": 0} for row in rows],
         clicks=clicks,
         boxes=boxes,
         objects=[row for row in objects if row["image_id"] in images.values()],

@@ -43,9 +43,8 @@ WITH records AS (
         annotation_id, records.image_id, label, records.dataset, 'map' AS what,
         scores.peak_x * stored_width AS x, scores.peak_y * stored_height AS y, scores
     FROM records
-    JOIN traces USING (annotation_id)
+    SEMI JOIN (FROM visits WHERE n_moves > 0) USING (annotation_id)
     LEFT JOIN maps USING (annotation_id)
-    WHERE traces.n_moves > 0
 ), compared AS (
     SELECT
         answers.*,

@@ -23,18 +23,25 @@ WITH whole AS (
     SELECT annotation_id, t_ms, x_px, y_px, dwell_ms
     FROM visits
     WHERE deciding AND x_px IS NOT NULL
+), sizes AS (
+    -- grouped, or few records at once would reach the functions: one vector of image_sizes has few
+    SELECT
+        annotation_id,
+        any_value(stored_width) AS width,
+        any_value(stored_height) AS height,
+        any_value(frame) AS frame
+    FROM annotations JOIN image_sizes USING (image_id, dataset)
+    GROUP BY annotation_id
 ), measured AS (
     SELECT
         *,
-        stored_width AS width,
-        stored_height AS height,
         shape(t_ms, x_px, y_px, width, height) AS shape,
         trace_hull(x, y, width, height) AS hull,
         core_box(x_px, y_px, dwell_ms, width, height) AS core
     FROM annotations
     LEFT JOIN whole USING (annotation_id)
     LEFT JOIN deciding USING (annotation_id)
-    LEFT JOIN image_sizes USING (image_id, dataset)
+    LEFT JOIN sizes USING (annotation_id)
 )
 SELECT
     annotation_id, image_id, annotator_id,

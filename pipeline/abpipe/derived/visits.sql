@@ -8,6 +8,15 @@ WITH records AS (
     FROM events
     WHERE t_ms IS NOT NULL AND (kind <> 'move' OR x IS NOT NULL AND y IS NOT NULL)
     GROUP BY annotation_id
+), sizes AS (
+    -- grouped, or few records at once would reach the functions: one vector of image_sizes has few
+    SELECT
+        annotation_id,
+        any_value(orientation) AS orientation,
+        any_value(stored_width) AS stored_width,
+        any_value(stored_height) AS stored_height
+    FROM annotations JOIN image_sizes USING (image_id, dataset)
+    GROUP BY annotation_id
 ), shown AS (
     -- how large the tool shows a picture: ImageNet's within 324 x 340, COCO's 450 high, 880 wide
     SELECT
@@ -17,7 +26,7 @@ WITH records AS (
         if(tool = 'coco', 450 / height, least(324 / width, 340 / height, 1)) AS scale
     FROM records
     JOIN annotations USING (annotation_id)
-    LEFT JOIN image_sizes USING (image_id, dataset)
+    LEFT JOIN sizes USING (annotation_id)
 ), cut AS (
     SELECT
         annotation_id, dataset, image_id, orientation, stored_width, stored_height,
