@@ -15,6 +15,7 @@ from abpipe.targets.pictures import paths
 from abpipe.targets.selection import Progress, Selection
 
 SHARD = 10_000  # samples of a file
+STEP = 1000  # samples, after which progress is told of
 WHOLE = "train"  # the part that all pictures are in, without a split
 _ELSEWHERE = ("image_ids", "split")  # a sample's own fields
 
@@ -55,8 +56,8 @@ def arrays(selection: Selection) -> list[Spec]:
 def samples(selection: Selection, progress: Progress | None = None) -> Iterator[Sample]:
     """The samples of all pictures, in order."""
     names, wanted = list(selection.options.split) or [WHOLE], arrays(selection)
-    begin = 0
-    for piece in pieces(selection, progress):
+    begin, total = 0, selection.rows
+    for piece in pieces(selection):
         ids = piece["image_ids"].tolist()
         number = piece.get("split", np.zeros(len(ids), np.int8)).tolist()
         files = paths(selection, begin, begin + len(ids))
@@ -64,6 +65,9 @@ def samples(selection: Selection, progress: Progress | None = None) -> Iterator[
         for i, image_id in enumerate(ids):
             targets = {name: rows[i] for name, rows in columns.items()}
             yield Sample(image_id.decode(), names[number[i]], targets, files.get(begin + i))
+            done = begin + i + 1
+            if progress and (done % STEP == 0 or done == total):
+                progress("targets", total, done)
         begin += len(ids)
 
 
