@@ -186,7 +186,7 @@ def test_random_annotators_are_what_plain_python_finds(given: Given, tool: str, 
 
 def test_planted_annotators_are_found_and_honest_ones_are_not(tmp_path: Path) -> None:
     # not the model and the seeds that the limits were set on
-    made = synth(tmp_path, count=4000, seed=103, cheats=0.2, motion="winding", jobs=1)
+    made = synth(tmp_path, count=4000, seed=104, cheats=0.2, motion="winding", jobs=1)
     abpipe.ingest(made.archive, store=tmp_path / "store", jobs=1)
     with abpipe.connect(tmp_path / "store") as connection:
         found = connection.execute(
@@ -198,7 +198,6 @@ def test_planted_annotators_are_found_and_honest_ones_are_not(tmp_path: Path) ->
     told = {manner: (n, flagged) for manner, n, flagged in found}
     honest, false_alarms = told.pop("honest")
     assert honest > 20 and false_alarms <= 1
-    obvious = [
-        told[manner] for manner in ("copy", "straight", "teleport", "traceless") if manner in told
-    ]
-    assert len(obvious) >= 3 and all(n == flagged for n, flagged in obvious)
+    told.pop("random")  # few answers are shared with others
+    assert sorted(told) == ["copy", "hurried", "straight", "teleport", "traceless"]
+    assert all(n == flagged for n, flagged in told.values())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from abpipe.synth.imagenet_plan import FILES, PEOPLE, plan
-from abpipe.synth.people import CHEATS, Work, crowd, schedule
+from abpipe.synth.people import CHEATS, HURRY, Work, crowd, schedule
 
 
 @pytest.mark.slow
@@ -39,9 +39,20 @@ def test_no_place_of_a_task_is_given_twice(n: int) -> None:
 
 def test_cheats_leave_the_others_who_they_are() -> None:
     honest, mixed = (crowd(np.random.default_rng(0), 100, share) for share in (0, 0.12))
-    assert (honest.ids == mixed.ids).all() and (honest.slowness == mixed.slowness).all()
+    others = mixed.manner != b"hurried"
+    assert (honest.ids == mixed.ids).all()
+    assert (honest.slowness == mixed.slowness)[others].all()
     assert (honest.manner == b"honest").all()
     manners, counts = np.unique(mixed.manner, return_counts=True)
     assert dict(zip(manners.astype(str).tolist(), counts.tolist(), strict=True)) == (
         dict.fromkeys(CHEATS, 2) | {"honest": 88}
     )
+
+
+def test_who_is_hurried_is_quick_for_the_crowd_not_for_themselves() -> None:
+    people = crowd(np.random.default_rng(0), PEOPLE, cheats=0.12)
+    hurried = people.manner == b"hurried"
+    assert hurried.sum() == 34 and set(people.slowness[hurried].tolist()) == {1 / HURRY}
+    assert people.slowness[~hurried].min() > 1 / HURRY
+    usual = np.exp((np.log(people.slowness) * people.share)[~hurried].sum())
+    assert usual == pytest.approx(1, abs=0.1)

@@ -13,7 +13,7 @@ from abpipe.contracts import classes
 from abpipe.synth.coco_picture import Thing, size, things
 from abpipe.synth.coco_plan import Plan
 from abpipe.synth.motion import COCO, Hands, Moves, Stroke
-from abpipe.synth.people import HONEST, HURRY, spot
+from abpipe.synth.people import HONEST, spot
 
 #: The palette's groups in order, each with its icons as a range of COCO's 80 categories.
 GROUPS = {
@@ -235,7 +235,7 @@ def records(rng: np.random.Generator, plan: Plan, motion: str) -> list[Record]:
             # a program that needs no mouse has its moves thrown away
             [] if manner == "traceless" else hands.of(manner),
             stays,
-            float(plan.slowness[i]) / (HURRY if manner == "hurried" else 1),
+            float(plan.slowness[i]),
             manner,
             spot(bytes(plan.worker_id[i])),
         )

@@ -12,7 +12,7 @@ import numpy as np
 from abpipe.synth.imagenet_picture import Picture, draw
 from abpipe.synth.imagenet_plan import Plan, Slots
 from abpipe.synth.motion import IMAGENET, Hands, Moves, Stroke
-from abpipe.synth.people import HONEST, HURRY, spot
+from abpipe.synth.people import HONEST, spot
 
 #: What annotators do with a picture, and how often.
 STYLES = {
@@ -163,7 +163,7 @@ def _act(random: Random, i: int, picture: Picture, style: str, slots: Slots, han
     pace = int(slots.pace_ms[i])
     aim = _aim(random, picture, float(slots.precision[i]))
     if manner != HONEST and style in DECISIONS:
-        style, pace, aim = _cheat(mouse, manner, pace, aim, bytes(slots.worker_id[i]))
+        style, aim = _cheat(mouse, manner, aim, bytes(slots.worker_id[i]))
     if style in _ACTS:
         _ACTS[style](mouse, pace, aim)
         if random.random() < 0.003:
@@ -183,18 +183,16 @@ def _aim(random: Random, picture: Picture, precision: float) -> tuple[float, flo
 
 
 def _cheat(
-    mouse: Mouse, manner: str, pace: int, aim: tuple[float, float], person: bytes
-) -> tuple[str, int, tuple[float, float]]:
-    """What a cheat does instead: a style, and how long, and where."""
+    mouse: Mouse, manner: str, aim: tuple[float, float], person: bytes
+) -> tuple[str, tuple[float, float]]:
+    """What a cheat does instead: a style, and where."""
     random = mouse.random
     if manner == "copy":
         x, y = spot(person)
         aim = _near(random, (x * mouse.width, y * mouse.height), 2)
     elif manner == "random":
         aim = random.uniform(0, mouse.width), random.uniform(0, mouse.height)
-    elif manner == "hurried":
-        pace = max(2, pace // HURRY)
-    return "traceless" if manner == "traceless" else "select", pace, aim
+    return "traceless" if manner == "traceless" else "select", aim
 
 
 def _near(random: Random, place: tuple[float, float], px: float) -> tuple[float, float]:

@@ -23,7 +23,7 @@ PICTURES = (7, 199, 2943, 13_628)
 #: program that draws straight lines, or jumps; without a move.
 CHEATS = ("copy", "hurried", "random", "straight", "teleport", "traceless")
 HONEST = "honest"
-#: So many times faster than others is who is hurried.
+#: So many times faster than the crowd is who is hurried, however slow otherwise.
 HURRY = 8
 
 Ids = npt.NDArray[np.bytes_]
@@ -96,12 +96,13 @@ def crowd(rng: np.random.Generator, n: int, cheats: float = 0) -> Crowd:
     # a median picture is annotated in the same time, whoever the most diligent are
     slowness = np.exp(pace - (pace * share).sum() / share.sum())
     order = rng.permutation(n)
+    manner = _manners(rng.spawn(1)[0], n, round(cheats * n))
     return Crowd(
         identifiers(rng, HEX.upper(), n, 10),
         (share / share.sum())[order],
-        slowness[order],
+        np.where(manner == b"hurried", 1 / HURRY, slowness[order]),
         rng.lognormal(np.log(0.13), 0.4, n),
-        _manners(rng.spawn(1)[0], n, round(cheats * n)),
+        manner,
     )
 
 
