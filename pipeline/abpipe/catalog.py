@@ -43,11 +43,12 @@ def statements(manifest: Manifest, default: Path | str, has_functions: bool = Fa
     """The SQL that makes the tables and views; `default` is where the store is unless told.
 
     A derived table is read from its files where they are up to date, and is a view elsewhere; a
-    view that calls abpipe's own functions raises an error where there are none.
+    view that calls abpipe's own functions, itself or through another, raises an error where there
+    are none.
     """
     place = f"coalesce(getvariable('{VARIABLE}'), {quoted(str(default))})"
     current = without_stale(manifest)
-    made = [macros()]
+    made, refused = [macros()], set[str]()
     for name, contract in contracts().items():
         files = current.files_of(name)
         paths = ", ".join(quoted(f"/{file.path}") for file in files)
@@ -55,7 +56,9 @@ def statements(manifest: Manifest, default: Path | str, has_functions: bool = Fa
         if contract.is_raw:
             parts = parts or [_nothing(contract)]
         elif not files or {file.dataset for file in files} < manifest.datasets.keys():
-            query = _refusal(contract) if contract.functions and not has_functions else sql(name)
+            if not has_functions and (contract.functions or refused.intersection(contract.reads)):
+                refused.add(name)
+            query = _refusal(contract) if name in refused else sql(name)
             done = ", ".join(quoted(file.dataset) for file in files)
             rest = f"SELECT * FROM (\n{query.rstrip()}\n)\nWHERE dataset NOT IN ({done})"
             parts.append(rest if files else query.rstrip())

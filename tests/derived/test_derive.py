@@ -262,6 +262,8 @@ def test_a_table_of_its_own_functions_says_so_outside_and_works_within(
             "Invalid Input Error: clicks needs abpipe's own functions. Query it by `abpipe sql`, "
             "or make it a table: `abpipe derive clicks`"
         )
+    with pytest.raises(duckdb.Error, match="Error: image_targets needs"):
+        shell("SELECT x FROM image_targets")  # which reads clicks
     abpipe.derive("clicks", store=one, jobs=1)
     assert shell(query) == within
 
