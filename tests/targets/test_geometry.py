@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from abpipe.targets.geometry import View
+from abpipe.targets.geometry import View, on_edges
 
 Picture: TypeAlias = Image.Image
 Array: TypeAlias = npt.NDArray[Any]
@@ -251,3 +251,8 @@ def test_the_way_back_leads_back(names: list[str]) -> None:
 def test_a_view_of_another_size_does_not_fit() -> None:
     with pytest.raises(ValueError, match=r"a picture of \(10, 10\) is no \(20, 10\)"):
         View.of(10, 10).then(View.of(20, 10))
+
+
+def test_rounding_off_an_edge_is_taken_back_and_no_more() -> None:
+    places = np.array([-5e-7, 1 + 5e-7, -1e-5, 0.5, np.nan])
+    assert np.array_equal(on_edges(places), [0, 1, -1e-5, 0.5, np.nan], equal_nan=True)

@@ -25,6 +25,9 @@ Matrix: TypeAlias = tuple[tuple[float, float, float], tuple[float, float, float]
 #: How far off an edge rounding may put a place that lies on it, as a fraction of the picture.
 EDGE = 1e-9
 
+#: The same for places that another library computed in float32.
+EDGE_FLOAT32 = 1e-6
+
 #: What EXIF orientations do: quarter turns to the left, then perhaps a mirror.
 _EXIF = {
     1: (0, ""),
@@ -193,6 +196,13 @@ class View:
         places = (xy * np.array(self.stored, float)) @ matrix[:, :2].T + matrix[:, 2]
         mapped: npt.NDArray[np.float64] = places / self.size
         return mapped
+
+
+def on_edges(xy: Floats) -> Floats:
+    """Fractions that float32 arithmetic put just off the picture are on its edge."""
+    clipped = np.clip(xy, 0, 1)
+    made: Floats = np.where(np.abs(xy - clipped) < EDGE_FLOAT32, clipped, xy)
+    return made
 
 
 def _cut(
