@@ -56,12 +56,7 @@ class Workers:
             self._slots.append(Buffer.private(BLOCK_BYTES))
             self._free = deque(self._slots)
             return self
-        # spawn: a fork would copy the locks of threads that Arrow, DuckDB and notebooks run
-        context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(n_children, context, _begin)
-        with _interrupts_ignored():  # by the other processes for good: this one stops them
-            for _ in range(n_children):
-                self._pool.submit(_start)  # they start up while this process opens the source
+        self._pool = processes(n_children, _prepare)
         for _ in range(n_slots):
             memory = SharedMemory(create=True, size=ROOM)
             self._stack.callback(_discard, memory)
@@ -149,6 +144,22 @@ class _Task:
             self.result = parse(cast("Block", self.block))
 
 
+#: A fork would copy the locks of threads that Arrow, DuckDB and notebooks run.
+SPAWN = multiprocessing.get_context("spawn")
+
+
+def processes(n: int, begin: Callable[..., None], *arguments: object) -> ProcessPoolExecutor:
+    """An executor of `n` processes that each call `begin` first, and leave Ctrl-C to this one.
+
+    They start up while this process goes on, and end with it, however it ends.
+    """
+    pool = ProcessPoolExecutor(n, SPAWN, _begin, (begin, arguments))
+    with _interrupts_ignored():
+        for _ in range(n):
+            pool.submit(int)  # a process starts when there is work for it
+    return pool
+
+
 def _work(parse: Parse, block: Block) -> Batch | Parcel:
     """Parse a block in another process; its rows go back in the memory that it came in."""
     batch = parse(block)
@@ -168,7 +179,7 @@ def _interrupts_ignored() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _begin() -> None:
+def _begin(begin: Callable[..., None], arguments: tuple[object, ...]) -> None:
     """Start fast, and end with the process that reads, however it ends."""
     start_fast()
     spare_pandas()
@@ -182,6 +193,7 @@ def _begin() -> None:
             os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    begin(*arguments)
 
 
 def _shared_memory() -> int:
@@ -193,7 +205,7 @@ def _shared_memory() -> int:
     return place.f_bavail * place.f_frsize * 3 // 4
 
 
-def _start() -> None:
+def _prepare() -> None:
     """Import what parsing the most usual blocks needs."""
     import abpipe.events.imagenet
     import abpipe.events.parse  # noqa: F401

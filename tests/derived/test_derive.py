@@ -297,21 +297,23 @@ def test_an_unknown_dataset_is_refused(one: Path) -> None:
     assert str(caught.value) == "the store holds no dataset 'x'. It holds: imagenet-ab"
 
 
+@pytest.mark.parametrize(("jobs", "memory_mb"), [(1, 64), (2, 512)], ids=["here", "elsewhere"])
 def test_too_little_memory_is_an_error_that_says_what_to_do(
-    one: Path, contents: Contents, monkeypatch: pytest.MonkeyPatch
+    one: Path, contents: Contents, monkeypatch: pytest.MonkeyPatch, jobs: int, memory_mb: int
 ) -> None:
     before = contents()
-    hungry = "(SELECT len(list(range)) FROM range(30000000)) AS t_ms, n_"
+    monkeypatch.setattr(module, "PIECE_BYTES", dict.fromkeys(module.PIECE_BYTES, 10_000))
+    hungry = "(SELECT len(list(range)) FROM range(60000000)) AS t_ms, n_"
     change(
         monkeypatch,
         "clicks.sql",
         lambda text: text.replace("last.t_ms, n_", hungry),
     )
     with pytest.raises(TooLittleMemory) as caught:
-        abpipe.derive("clicks", store=one, jobs=1, memory_mb=64)
-    assert (caught.value.table, caught.value.memory_mb) == ("clicks", 64)
+        abpipe.derive("clicks", store=one, jobs=jobs, memory_mb=memory_mb)
+    assert (caught.value.table, caught.value.memory_mb) == ("clicks", memory_mb)
     assert str(caught.value) == (
-        "clicks cannot be derived in 64 MiB. Nothing was stored. "
+        f"clicks cannot be derived in {memory_mb} MiB. Nothing was stored. "
         "Allow more, or run fewer queries at once: `--memory`, `--jobs`"
     )
     assert contents() == before

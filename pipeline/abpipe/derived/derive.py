@@ -26,6 +26,9 @@ _HOMES = {"annotation_id": "annotations", "image_id": "images"}
 #: small piece skips the rest of them; by image_id each piece looks at all rows.
 PIECE_BYTES = {"annotation_id": 16 << 20, "image_id": 64 << 20}
 
+#: From how many bytes on other processes are worth their start.
+WORTH_BYTES = 4 << 20
+
 #: Told of a table, its pieces, and how many of them are done.
 Progress: TypeAlias = Callable[[str, int, int], None]
 
@@ -54,7 +57,7 @@ def derive(
     A table is made anew where the files it was made of, its query or the functions it calls have
     changed; others are left alone. `dataset` keeps to one (all), `jobs` is how many queries run at
     once (all cores), `memory_mb` what DuckDB may use for all of them before it spills to disk (1
-    GiB each).
+    GiB each). Queries of large tables run in other processes, which import the calling script, too.
 
     A call is one transaction: an error leaves the store as it was. Raises NotDerived for other
     tables, NotFound for another dataset, TooLittleMemory if a query cannot do with it.
@@ -115,7 +118,7 @@ class _Run:
         select = f"SELECT {columns} FROM (\n{sql(contract.name)}\n) ORDER BY {key}"
         pieces = self._pieces(contract)
         self._progress(contract.name, len(pieces), 0)
-        queries = (Query(contract.name, self._views(contract, piece), select) for piece in pieces)
+        queries = [Query(contract.name, self._views(contract, piece), select) for piece in pieces]
         for done, rows in enumerate(self._engines.map(queries), 1):
             writer.write(rows)
             self._progress(contract.name, len(pieces), done)
@@ -127,14 +130,15 @@ class _Run:
         if by is None:
             return ["true"]
         read = [file for name in _read(contract) if _has(name, by) for file in self._files(name)]
-        n = -(-sum(file.bytes for file in read) // PIECE_BYTES[by])
+        size = sum(file.bytes for file in read)
+        n = -(-size // PIECE_BYTES[by])
+        if size > WORTH_BYTES:
+            n = -(-n // self._engines.jobs) * self._engines.jobs  # none is idle at the end
         parts = f"SELECT {by}, ntile({n}) OVER (ORDER BY {by}) AS part FROM home"
         first = f"SELECT min({by}) FROM ({parts}) WHERE part > 1 GROUP BY part ORDER BY part"
         home = f"CREATE OR REPLACE VIEW home AS {self._scan(_HOMES[by])}"
-        (begins,) = self._engines.map([Query(contract.name, home, first)])
-        values = [
-            quoted(value) if isinstance(value, str) else value for value in begins[0].to_pylist()
-        ]
+        begins = self._engines.one(Query(contract.name, home, first))[0].to_pylist()
+        values = [quoted(value) if isinstance(value, str) else value for value in begins]
         above = ["true", *(f"{by} >= {value}" for value in values)]
         below = [*(f"{by} < {value}" for value in values), "true"]
         return [f"{low} AND {high}" for low, high in zip(above, below, strict=True)]

@@ -1,13 +1,19 @@
-"""DuckDBs of one thread each: queries run side by side, and a sum is the same in any company."""
+"""DuckDBs of one thread each: queries run side by side, and a sum is the same in any company.
+
+Many queries at once run in processes of their own, for abpipe's functions are Python's, which runs
+one thread at a time. They start when a table first has more than one piece.
+"""
 
 from __future__ import annotations
 
+import os
+import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.synchronize import Event
 from pathlib import Path
-from queue import SimpleQueue
 
 import duckdb
 import pyarrow as pa
@@ -15,6 +21,7 @@ import pyarrow as pa
 from abpipe.derived.registry import register
 from abpipe.errors import TooLittleMemory
 from abpipe.lineage import macros
+from abpipe.parallel import SPAWN, processes
 
 LEAST_MB = 256  # for one query; with less memory, fewer run at once
 
@@ -29,60 +36,93 @@ class Query:
 
 
 class Engines:
-    """Runs queries in `jobs` threads, each with its share of the memory; a context manager."""
+    """Runs up to `jobs` queries at once, each with its share of the memory; a context manager."""
 
     def __init__(self, jobs: int, memory_mb: int, spill: Path) -> None:
-        self.jobs, self.memory_mb, self._spill = (
-            max(1, min(jobs, memory_mb // LEAST_MB)),
-            memory_mb,
-            spill,
-        )
+        self.jobs = max(1, min(jobs, memory_mb // LEAST_MB))
+        self.memory_mb, self._spill = memory_mb, spill
 
     def __enter__(self) -> Engines:
         self._spill.mkdir(exist_ok=True)  # DuckDB makes one folder only, not its parent
-        self._pool = ThreadPoolExecutor(self.jobs)
-        self._all = [self._connect(i) for i in range(self.jobs)]
-        self._idle: SimpleQueue[duckdb.DuckDBPyConnection] = SimpleQueue()
-        for connection in self._all:
-            self._idle.put(connection)
+        self._engine = _connect(self.memory_mb // self.jobs, self._spill)
+        self._thread = ThreadPoolExecutor(1)  # Ctrl-C is for this one
+        self._processes: ProcessPoolExecutor | None = None
+        self._stop = SPAWN.Event()
         return self
-
-    def _connect(self, number: int) -> duckdb.DuckDBPyConnection:
-        connection = duckdb.connect(
-            config={
-                "threads": 1,
-                "memory_limit": f"{self.memory_mb // self.jobs}MiB",
-                "temp_directory": str(self._spill / str(number)),
-            }
-        )
-        connection.execute(macros())
-        register(connection)
-        return connection
 
     def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
         if error:
-            for connection in self._all:
-                connection.interrupt()
-        self._pool.shutdown(cancel_futures=True)
-        for connection in self._all:
-            connection.close()
+            self._stop.set()
+            self._engine.interrupt()
+        for executor in (self._thread, self._processes):
+            if executor:
+                executor.shutdown(cancel_futures=True)
+        self._engine.close()
 
-    def map(self, queries: Iterable[Query]) -> Iterator[pa.Table]:
+    def one(self, query: Query) -> pa.Table:
+        """The answer of a single query."""
+        (answer,) = self.map([query])
+        return answer
+
+    def map(self, queries: Sequence[Query]) -> Iterator[pa.Table]:
         """The answers, in the order of the queries; few wait at a time."""
-        waiting: deque[Future[pa.Table]] = deque()
+        waiting: deque[tuple[Query, Future[pa.Table]]] = deque()
         for query in queries:
-            waiting.append(self._pool.submit(self._run, query))
+            waiting.append((query, self._submit(query, alone=len(queries) == 1)))
             if len(waiting) > self.jobs:
-                yield waiting.popleft().result()
+                yield self._answer(*waiting.popleft())
         while waiting:
-            yield waiting.popleft().result()
+            yield self._answer(*waiting.popleft())
 
-    def _run(self, query: Query) -> pa.Table:
-        connection = self._idle.get()
+    def _submit(self, query: Query, *, alone: bool) -> Future[pa.Table]:
+        if alone or self.jobs == 1:
+            return self._thread.submit(_run, self._engine, query)
+        if self._processes is None:
+            share = self.memory_mb // self.jobs
+            self._processes = processes(self.jobs, _begin, share, self._spill, self._stop)
+        return self._processes.submit(_work, query)
+
+    def _answer(self, query: Query, answer: Future[pa.Table]) -> pa.Table:
         try:
-            connection.execute(query.views)
-            return connection.sql(query.select).to_arrow_table()
+            return answer.result()
         except duckdb.OutOfMemoryException as err:
             raise TooLittleMemory(query.table, self.memory_mb) from err
-        finally:
-            self._idle.put(connection)
+
+
+def _connect(memory_mb: int, spill: Path) -> duckdb.DuckDBPyConnection:
+    """A DuckDB of one thread that knows abpipe's functions."""
+    connection = duckdb.connect(
+        config={
+            "threads": 1,
+            "memory_limit": f"{memory_mb}MiB",
+            "temp_directory": str(spill / str(os.getpid())),
+        }
+    )
+    connection.execute(macros())
+    register(connection)
+    return connection
+
+
+def _run(connection: duckdb.DuckDBPyConnection, query: Query) -> pa.Table:
+    connection.execute(query.views)
+    return connection.sql(query.select).to_arrow_table()
+
+
+#: The engine of a process that is there for nothing else.
+_ENGINE: duckdb.DuckDBPyConnection
+
+
+def _begin(memory_mb: int, spill: Path, stop: Event) -> None:
+    """Make this process an engine, whose query breaks off when it is told to."""
+    global _ENGINE
+    _ENGINE = connection = _connect(memory_mb, spill)
+
+    def watch() -> None:
+        stop.wait()
+        connection.interrupt()
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _work(query: Query) -> pa.Table:
+    return _run(_ENGINE, query)
