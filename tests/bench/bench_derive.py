@@ -7,14 +7,12 @@ a part of the records, and its time is extrapolated to all of them.
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
+from cost import Cost, abpipe
 from rich.console import Console
 from rich.table import Table
 
@@ -24,28 +22,6 @@ from abpipe.synth import synth
 
 HERE = Path(__file__).parent
 CORE = ("image_sizes", "clicks", "icons", "visits", "traces", "boxes", "image_targets")
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a process took: the clock, the processors, and memory at most."""
-
-    seconds: float
-    cpu_seconds: float
-    peak_mb: float
-
-
-def derive(store: Path, *arguments: object) -> Cost:
-    """Run `abpipe derive` once."""
-    line = [sys.executable, "-m", "abpipe", "derive", "-q", "-s", store, *arguments]
-    begin = time.perf_counter()
-    process = subprocess.Popen([str(part) for part in line])
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(process.returncode)
-    cpu = usage.ru_utime + usage.ru_stime
-    return Cost(time.perf_counter() - begin, cpu, usage.ru_maxrss / 1e3)
 
 
 def make(store: Path, archive: Path) -> None:
@@ -77,10 +53,10 @@ def main() -> None:
         for number, archive in enumerate(archives):
             store = place / f"store{number}"
             make(store, archive)
-            cost = {name: derive(store, name) for name in derived_tables()}
+            cost = {name: abpipe("derive", name, "-s", store, "-q") for name in derived_tables()}
             other = place / f"again{number}"
             make(other, archive)
-            costs.append(cost | {"all at once": derive(other)})
+            costs.append(cost | {"all at once": abpipe("derive", "-s", other, "-q")})
         records = [records_of(place / f"store{n}") for n in range(len(archives))]
         show(costs, records)
         if options.part:

@@ -1,57 +1,90 @@
-"""Ingest at growing sizes up to the full one: time, time a file, peak memory and size on disk."""
+"""The whole chain at growing sizes up to the full one: what each step costs, in one table a size.
+
+Each step is a process of its own, start-up included. `floor` inflates the archive and walks over
+its headers, and nothing else: what no reader can do without.
+"""
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 
-from bench_ingest import HERE, Way, measure, weigh
+import numpy as np
+from cost import Cost, abpipe, cost
 from rich.console import Console
 from rich.table import Table
 
-from abpipe.synth import synth
+from abpipe.targets.reader import open_targets
+
+HERE = Path(__file__).parent
+FULL = 1_274_843
+#: What the chain is: from the archive to what can be trained on.
+CHAIN = ("ingest", "derive", "export")
 
 
 def main() -> None:
-    """Make archives of each size, ingest them, and show how the cost grows."""
+    """Go through the chain with archives of each size."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_274_843])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, FULL])
+    parser.add_argument("--folder", type=Path, help="where to work, and leave what was made")
     options = parser.parse_args()
-    table = Table(title="ImageNet-AB by number of files", box=None)
-    for column in (
-        "files",
-        "archive MB",
-        "floor s",
-        "ingest s",
-        "µs a file",
-        "peak MB",
-        "store MB",
-    ):
-        table.add_column(column, justify="right")
-    with tempfile.TemporaryDirectory(prefix="abpipe-bench-") as folder:
-        place, python = Path(folder), Path(sys.executable)
+    with tempfile.TemporaryDirectory(prefix="abpipe-bench-") as temporary:
         for size in options.sizes:
-            archive = synth(place / str(size), count=size).archive
-            floor = Way("floor", [python, HERE / "floor.py", archive])
-            ingest = [python, "-m", "abpipe", "ingest", "-q", "-s", place / "store", archive]
-            way = Way("abpipe", ingest)
-            for one in (floor, way):
-                measure(one, place / "store")
-            weigh(way, place / "store")
-            stored = sum(f.stat().st_size for f in (place / "store").rglob("*.parquet"))
-            table.add_row(
-                f"{size:,}",
-                f"{archive.stat().st_size / 1e6:.0f}",
-                f"{floor.seconds:.2f}",
-                f"{way.seconds:.2f}",
-                f"{way.seconds / size * 1e6:.1f}",
-                f"{way.peak_mb:.0f}",
-                f"{stored / 1e6:.0f}",
-            )
-            archive.unlink()
-    Console(width=100).print(table)
+            place = (options.folder or Path(temporary)) / str(size)
+            show(size, steps(place, size))
+            if not options.folder:
+                shutil.rmtree(place)
+
+
+def steps(place: Path, size: int) -> dict[str, tuple[Cost, int]]:
+    """The cost of each step, and the bytes of what it made."""
+    archive, store = place / "synth" / "imagenet_ab.tar.gz", place / "store"
+    targets, report = place / "targets", place / "report.html"
+    made: dict[str, tuple[Cost, int]] = {}
+
+    def step(name: str, spent: Cost, made_in: Path | None = None) -> None:
+        before = sum(bytes_ for _, bytes_ in made.values() if made_in == store)
+        made[name] = spent, weight(made_in) - before if made_in else 0
+
+    if not archive.exists():
+        step("synth", abpipe("synth", archive.parent, "-n", size, "-q"), archive)
+    step("floor", cost([sys.executable, HERE / "floor.py", archive]))
+    step("ingest", abpipe("ingest", archive, "-s", store, "-q"), store)
+    step("derive", abpipe("derive", "-s", store, "-q"), store)
+    step("export", abpipe("export", targets, "-s", store, "-q"), targets)
+    step("report", abpipe("report", "-s", store, "-o", report, "-q"), report)
+    begin = time.perf_counter()
+    opened = open_targets(targets)
+    opened.__getitems__(np.random.default_rng(0).integers(0, len(opened), 256))
+    step("open, and read 256", Cost(time.perf_counter() - begin, 0, 0))
+    return made
+
+
+def weight(path: Path) -> int:
+    """Bytes of a file, or of all in a folder."""
+    files = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]
+    return sum(one.stat().st_size for one in files)
+
+
+def show(size: int, made: dict[str, tuple[Cost, int]]) -> None:
+    """One table: a line for each step."""
+    table = Table(title=f"{size:,} files", box=None)
+    table.add_column("step")
+    for column in ("s", "s of the processors", "µs a file", "peak MB", "MB made"):
+        table.add_column(column, justify="right")
+    for name, (spent, bytes_) in made.items():
+        each = f"{spent.seconds / size * 1e6:.1f}"
+        made_mb = f"{bytes_ / 1e6:.0f}" if bytes_ else ""
+        figures = f"{spent.seconds:.2f}", f"{spent.cpu_seconds:.1f}", each, f"{spent.peak_mb:.0f}"
+        table.add_row(name, *figures, made_mb)
+    console, chain = Console(width=100), sum(made[name][0].seconds for name in CHAIN)
+    console.print(table)
+    times = made["ingest"][0].seconds / made["floor"][0].seconds
+    console.print(f"ingest {times:.1f} times the floor; {', '.join(CHAIN)}: {chain:.0f} s\n")
 
 
 if __name__ == "__main__":

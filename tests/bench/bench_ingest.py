@@ -13,11 +13,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
+from cost import cost
 from rich.console import Console
 from rich.table import Table
 
@@ -47,14 +46,7 @@ def measure(way: Way, out: Path) -> None:
 def weigh(way: Way, out: Path) -> None:
     """Run a way once more, and watch its memory: that takes time, so not in a run that is timed."""
     shutil.rmtree(out, ignore_errors=True)
-    process = psutil.Popen([str(part) for part in way.command], stdout=subprocess.DEVNULL)
-    while process.poll() is None:
-        total = 0
-        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            for one in (process, *process.children(recursive=True)):
-                total += one.memory_full_info().pss
-        way.peak_mb = max(way.peak_mb, total / 1e6)
-        time.sleep(0.02)
+    way.peak_mb = max(way.peak_mb, cost(way.command).peak_mb)
 
 
 def compare(title: str, ways: list[Way], out: Path, repeat: int) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import cost
 import numpy as np
-import psutil
 
 import abpipe
 from abpipe.synth import synth
@@ -23,22 +23,6 @@ from abpipe.targets.reader import Targets
 
 BATCH = 256
 NAMES = 1_000_000
-
-
-def exported(store: Path, out: Path, dataset: str) -> tuple[float, float]:
-    """Seconds of an export in a process of its own, and the most memory that it had, in MB."""
-    line = [sys.executable, "-m", "abpipe", "export", str(out), "-q", "-s", str(store)]
-    begin, peak = time.perf_counter(), 0
-    process = psutil.Popen([*line, "--dataset", dataset])
-    while process.poll() is None:
-        try:
-            peak = max(peak, process.memory_info().rss)
-        except psutil.NoSuchProcess:
-            break
-        time.sleep(0.02)
-    if process.wait():
-        raise SystemExit("the export failed")
-    return time.perf_counter() - begin, peak / 1e6
 
 
 def timed(work: Callable[[], Any]) -> float:
@@ -70,12 +54,15 @@ def main() -> None:
         if not options.store:
             abpipe.ingest(synth(place / "raw", count=options.pictures).archive, store=store)
             abpipe.derive("image_targets", store=store)
-        seconds, peak = exported(store, place / "out", options.dataset)
+        spent = cost.abpipe(
+            "export", place / "out", "-q", "-s", store, "--dataset", options.dataset
+        )
         targets = abpipe.open_targets(place / "out")
         rng, n = np.random.default_rng(0), len(targets)
         size = sum(path.stat().st_size for path in (place / "out").iterdir()) / 1e6
         sys.stdout.write(
-            f"export    {seconds:.1f} s, {n:,} pictures, {size:.0f} MB; {peak:.0f} MB\n"
+            f"export    {spent.seconds:.1f} s, {n:,} pictures, {size:.0f} MB;"
+            f" {spent.peak_mb:.0f} MB\n"
         )
         opened = timed(lambda: abpipe.open_targets(place / "out"))
         sys.stdout.write(f"open      {opened * 1e3:.1f} ms\n")
