@@ -98,6 +98,7 @@ def _connect(memory_mb: int, spill: Path) -> duckdb.DuckDBPyConnection:
             "temp_directory": str(spill / str(os.getpid())),
         }
     )
+    connection.execute("SET enable_progress_bar = false")  # abpipe has its own
     connection.execute(macros())
     register(connection)
     return connection
