@@ -197,6 +197,48 @@ def faults(store: Path) -> Callable[..., list[Finding]]:
     return find
 
 
+@pytest.fixture(scope="session")
+def s3_service() -> Iterator[str]:
+    """An S3-compatible server on loopback, which the environment leads to; its address."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    own = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in own.items():
+            patch.setenv(name, value)
+        yield own["AWS_ENDPOINT_URL"]
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_service: str) -> str:
+    """A bucket of the test's own, as a URL."""
+    import s3fs
+
+    name = f"test-{os.urandom(4).hex()}"
+    s3fs.S3FileSystem().mkdir(name)
+    return f"s3://{name}"
+
+
+@pytest.fixture
+def s3(bucket: str) -> Callable[[str, bytes], str]:
+    """Puts a file into the test's bucket; its URL."""
+    import s3fs
+
+    def put(key: str, content: bytes) -> str:
+        s3fs.S3FileSystem().pipe_file(f"{bucket}/{key}", content)
+        return f"{bucket}/{key}"
+
+    return put
+
+
 @pytest.fixture
 def contents(store: Path) -> Callable[[], dict[str, str]]:
     """Every file of the test's store but its lock, and the hash of its bytes."""

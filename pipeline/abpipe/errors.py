@@ -100,6 +100,69 @@ class MissingSource(AbpipeError):
         super().__init__(f"{pattern} does not exist. Check the path, or quote a glob")
 
 
+class NeedsPlugin(AbpipeError):
+    """A URL that nothing installed can read."""
+
+    def __init__(self, url: str, scheme: str, why: str) -> None:
+        self.url, self.scheme, self.why = url, scheme, why
+        super().__init__(
+            f"{url}: nothing that is installed reads {scheme}://: {why}. For s3 and http: "
+            "`pip install 'abpipe[remote]'`; for others, fsspec's plug-in, as gcsfs for gs"
+        )
+
+
+class Refused(AbpipeError):
+    """The other side does not let a URL be read or written."""
+
+    def __init__(self, url: str, why: str) -> None:
+        self.url, self.why = url, why
+        super().__init__(
+            f"{url}: access is refused: {why}. Give the credentials that its tools take, "
+            "as AWS_PROFILE; for a public bucket, FSSPEC_S3_ANON=true"
+        )
+
+
+class Unreachable(AbpipeError):
+    """The other side does not answer for a URL, or not as it should."""
+
+    def __init__(self, url: str, why: str) -> None:
+        self.url, self.why = url, why
+        super().__init__(f"{url} cannot be reached: {why}. Check the URL and the network")
+
+
+class LostConnection(AbpipeError):
+    """A URL that could be read in part, and then no more."""
+
+    def __init__(self, url: str, offset: int, size: int | None, why: str) -> None:
+        self.url, self.offset, self.size, self.why = url, offset, size, why
+        of = f" of {size:,}" if size is not None else ""
+        super().__init__(
+            f"{url}: the connection was lost at byte {offset:,}{of}, and could not be had again: "
+            f"{why}. Nothing of it was stored. Try again when the network is back"
+        )
+
+
+class ChangedMeanwhile(AbpipeError):
+    """A URL holds something else than when its reading began."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        super().__init__(
+            f"{url} changed while it was read. Nothing of it was stored. Read it again"
+        )
+
+
+class NeedsParts(AbpipeError):
+    """A zip archive on a server that sends whole files only."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        super().__init__(
+            f"{url}: the server sends whole files only, and a zip is read from its end. "
+            "Download it first, or pack it as a tar"
+        )
+
+
 class BrokenStore(AbpipeError):
     """A folder that should be a store cannot be read as one."""
 

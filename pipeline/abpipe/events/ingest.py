@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from abpipe.errors import BadName, SameName, SeveralContents
 from abpipe.parallel import Workers
+from abpipe.remote import place
 
 if TYPE_CHECKING:
     from abpipe.manifest import SourceEntry
+    from abpipe.remote import Place
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
@@ -61,7 +63,7 @@ def ingest(
     pseudonym_key: Path | str | None = None,
     progress: Progress | None = None,
 ) -> list[Ingested]:
-    """Add sources to a store: archives, folders, single files or globs of them.
+    """Add sources to a store: archives, folders, single files, URLs of them, or globs.
 
     `dataset` overrides the name that the content suggests, `jobs` is the number of processes (all
     cores), `limit` the number of files (XML) or records (JSON) to read of each source. A source
@@ -89,13 +91,13 @@ def ingest(
         from abpipe.store import Store
 
         found = paired([source for pattern in sources for source in find(str(pattern))])
-        places: dict[tuple[str, str], Path] = {}
+        places: dict[tuple[str, str], Place] = {}
         for source in found:
             named = source.name, dataset or source.content.dataset or "a dataset"
             contents = [s.content.name for s in found if s.path == source.path]
             if dataset and len(contents) > 1:
                 raise SeveralContents(source.name, contents, dataset)
-            if places.setdefault(named, source.path.resolve()) != source.path.resolve():
+            if places.setdefault(named, source.where) != source.where:
                 raise SameName(*named)
         todo = [
             Job(source, dataset or source.content.dataset, options, ids, keep_partial, max_rejects)
@@ -107,8 +109,9 @@ def ingest(
 def _jobs(sources: Iterable[str | Path]) -> int | None:
     """One process for small files, all cores (None) for anything else."""
     try:
-        paths = [Path(source) for source in sources]
-        small = all(path.is_file() for path in paths)
-        return 1 if small and sum(path.stat().st_size for path in paths) < SMALL else None
+        paths = [place(str(source)) for source in sources]
+        files = [path for path in paths if isinstance(path, Path) and path.is_file()]
+        small = len(files) == len(paths)
+        return 1 if small and sum(path.stat().st_size for path in files) < SMALL else None
     except OSError:  # whoever opens it will say what is wrong
         return 1

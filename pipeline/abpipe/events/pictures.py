@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from io import BufferedReader
+
 from abpipe.image_ids import image_ids
 from abpipe.raw.block import FilesBlock
 from abpipe.raw.headers import Header, NoHeaderError, header, sizes_only
+from abpipe.remote import Url, opened
 from abpipe.rows import Batch, Lost, Rows
 
+HEAD = 1 << 16  # bytes that are enough for nearly all headers
 NO_HEADER = "neither JPEG, PNG, GIF, WebP, BMP nor TIFF, or cut off in its header"
 
 
@@ -30,9 +34,9 @@ def parse(block: FilesBlock) -> Batch:
     return rows.batch()
 
 
-def _header(member: str, path: str, rows: Rows) -> Header | None:
+def _header(member: str, path: str | Url, rows: Rows) -> Header | None:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 (a Path for each of a million files)
+        with BufferedReader(opened(path, HEAD)) as file:
             try:
                 return header(file)
             except NoHeaderError:

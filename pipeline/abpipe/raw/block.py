@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from abpipe.raw.buffer import Buffer
 from abpipe.raw.json_shapes import COCO_AB, Shape
+from abpipe.remote import Url
 from abpipe.rows import Batch
 
 
@@ -52,7 +53,7 @@ class FilesBlock:
 
     buffer: Buffer
     members: list[str]
-    paths: list[str]
+    paths: list[str | Url]
 
 
 Block: TypeAlias = XmlBlock | JsonBlock | FilesBlock

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import lzma
 import os
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from operator import attrgetter
-from pathlib import Path
 from typing import IO, TypeAlias
 
-from abpipe.errors import BrokenSource
+from abpipe.errors import BrokenSource, NeedsParts
 from abpipe.raw.block import Blocks, Take
 from abpipe.raw.members import MAX_MEMBER, counted, junk, packed, rejected, spelled, too_large
 from abpipe.raw.streams import OnRead
+from abpipe.remote import Place, Url, opened, size_of
 from abpipe.rows import Batch
 
 #: What a damaged, encrypted or exotic zip archive or member raises (also NotImplementedError, which
@@ -30,8 +32,11 @@ BAD_ZIP = (
 )
 
 
-def walk(folder: Path | str, inside: str = "") -> Iterator[tuple[str, str]]:
+def walk(folder: Place | str, inside: str = "") -> Iterator[tuple[str, str | Url]]:
     """All files under a folder, sorted by the parts of their path: (path inside, path)."""
+    if isinstance(folder, Url):
+        yield from folder.walk()
+        return
     with os.scandir(folder) as entries:
         found = sorted(entries, key=attrgetter("name"))
     for entry in found:
@@ -42,27 +47,38 @@ def walk(folder: Path | str, inside: str = "") -> Iterator[tuple[str, str]]:
             yield path, entry.path
 
 
-def folder_blocks(folder: Path, take: Take, on_read: OnRead = None) -> Blocks:
+def folder_blocks(folder: Place, take: Take, on_read: OnRead = None) -> Blocks:
     """The XML files of a folder, in sorted path order."""
     return packed(_counted(_files(folder), on_read), take)
 
 
-def file_blocks(file: Path, take: Take) -> Blocks:
+def file_blocks(file: Place, take: Take) -> Blocks:
     """A single XML file."""
-    return packed([_read(file.name, str(file))[0]], take)
+    return packed([_read(file.name, file)[0]], take)
 
 
-def zip_blocks(archive: Path, source: str, take: Take, on_read: OnRead = None) -> Blocks:
+@contextmanager
+def open_zip(archive: Place, source: str) -> Iterator[zipfile.ZipFile]:
+    """A zip archive, by its directory. Raises BrokenSource if that cannot be read."""
+    with io.BufferedReader(opened(archive), 1 << 16) as file:
+        file.peek(1)
+        if not file.seekable():
+            raise NeedsParts(str(archive))
+        try:
+            found = zipfile.ZipFile(file)
+        except BAD_ZIP as err:
+            raise BrokenSource(source, f"the zip archive is cut off or damaged: {err}", 0) from err
+        with found:
+            yield found
+
+
+def zip_blocks(archive: Place, source: str, take: Take, on_read: OnRead = None) -> Blocks:
     """The XML files of a zip archive, in the order of its directory.
 
     Raises BrokenSource if the directory cannot be read.
     """
-    try:
-        opened = zipfile.ZipFile(archive)
-    except BAD_ZIP as err:
-        raise BrokenSource(source, f"the zip archive is cut off or damaged: {err}", 0) from err
-    with opened:
-        yield from packed(_counted(_zipped(opened), on_read), take)
+    with open_zip(archive, source) as found:
+        yield from packed(_counted(_zipped(found), on_read), take)
 
 
 #: A member's path and content, or what is to be said instead of it.
@@ -79,7 +95,7 @@ def _counted(contents: Iterator[tuple[_Content, int]], on_read: OnRead) -> Itera
             on_read(done)
 
 
-def _files(folder: Path) -> Iterator[tuple[_Content, int]]:
+def _files(folder: Place) -> Iterator[tuple[_Content, int]]:
     for path, file in walk(folder):
         reason = junk(path)
         yield (counted([reason]), 0) if reason else _read(path, file)
@@ -91,11 +107,12 @@ def _zipped(archive: zipfile.ZipFile) -> Iterator[tuple[_Content, int]]:
             yield _read_zipped(archive, info), info.compress_size
 
 
-def _read(path: str, file: str) -> tuple[_Content, int]:
+def _read(path: str, file: Place | str) -> tuple[_Content, int]:
     """The content of a file, and how many bytes it has."""
     try:
-        with open(file, "rb", buffering=0) as stream:  # noqa: PTH123 (a Path costs too much)
-            size = os.fstat(stream.fileno()).st_size
+        with opened(file) as stream:
+            size = size_of(stream)
+            size = MAX_MEMBER if size is None else size
             return _content(path, stream, size), size
     except OSError as err:
         return rejected("unreadable", f"the file cannot be read: {err.strerror}", path), 0
@@ -111,7 +128,7 @@ def _read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Content:
         return rejected("bad-zip-member", f"the member cannot be read: {err}", info.filename)
 
 
-def _content(path: str, stream: IO[bytes], size: int) -> _Content:
+def _content(path: str, stream: IO[bytes] | io.RawIOBase, size: int) -> _Content:
     if size <= MAX_MEMBER:
         return path, stream.read(size + 1)
     return too_large(path, iter(lambda: stream.read(1 << 20), b""))

@@ -5,21 +5,20 @@ from __future__ import annotations
 import io
 import re
 import tarfile
-import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from abpipe.errors import BrokenSource
 from abpipe.raw.block import Blocks, Take
 from abpipe.raw.buffer import Buffer
-from abpipe.raw.files import BAD_ZIP, walk
+from abpipe.raw.files import BAD_ZIP, open_zip, walk
 from abpipe.raw.json_records import framed
 from abpipe.raw.json_shapes import JSON_FILE, PAGES
 from abpipe.raw.members import counted, rejected, spelled
 from abpipe.raw.streams import OnRead, Plain, decompressed, open_plain
+from abpipe.remote import Place, size_at
 from abpipe.rows import Batch
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ def _all(source: Source, on_read: OnRead) -> Iterator[File]:
                 yield file[0] or other.name, file[1]
 
 
-def tools(path: Path, container: Container, name: str) -> set[str]:
+def tools(path: Place, container: Container, name: str) -> set[str]:
     """The tools whose pages are in a source; "" stands for annotation records."""
     found: set[str] = set()
     marks = TOOLS | {"": ANNOTATION}
@@ -95,7 +94,7 @@ def tools(path: Path, container: Container, name: str) -> set[str]:
     return found
 
 
-def files(path: Path, container: Container, name: str, on_read: OnRead = None) -> Iterator[File]:
+def files(path: Place, container: Container, name: str, on_read: OnRead = None) -> Iterator[File]:
     """The JSON files of a source; other members as counts, unreadable ones as rejects.
 
     Each stream is to be read before the next one is asked for.
@@ -118,29 +117,25 @@ def _junk(member: str) -> str | None:
     return None if JSON_FILE.fullmatch(member) else "not-json"
 
 
-def _in_folder(folder: Path, name: str, on_read: OnRead) -> Iterator[File]:
+def _in_folder(folder: Place, name: str, on_read: OnRead) -> Iterator[File]:
     done = 0
     for member, path in walk(folder):
         if reason := _junk(member):
             yield counted([reason])
             continue
         try:
-            with open_plain(Path(path), name) as stream:
+            with open_plain(path, name) as stream:
                 yield member, stream
-                done += Path(path).stat().st_size
+                done += size_at(path)
         except OSError as err:
             yield rejected("unreadable", f"the file cannot be read: {err.strerror}", member)
         if on_read:
             on_read(done)
 
 
-def _in_zip(path: Path, name: str, on_read: OnRead) -> Iterator[File]:
-    try:
-        archive = zipfile.ZipFile(path)
-    except BAD_ZIP as err:
-        raise BrokenSource(name, f"the zip archive is cut off or damaged: {err}", 0) from err
+def _in_zip(path: Place, name: str, on_read: OnRead) -> Iterator[File]:
     done = 0
-    with archive:
+    with open_zip(path, name) as archive:
         for info in archive.infolist():
             if info.is_dir():
                 continue
@@ -194,7 +189,7 @@ class _Forward(io.RawIOBase):
         return n
 
 
-def _in_tar(path: Path, name: str, on_read: OnRead) -> Iterator[File]:
+def _in_tar(path: Place, name: str, on_read: OnRead) -> Iterator[File]:
     with open_plain(path, name, on_read) as stream:
         forward = _Forward(stream)
         try:

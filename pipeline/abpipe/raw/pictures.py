@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from abpipe.image_ids import EXTENSIONS
@@ -10,6 +9,7 @@ from abpipe.raw.block import Blocks, FilesBlock, Take
 from abpipe.raw.files import walk
 from abpipe.raw.members import counted
 from abpipe.raw.streams import OnRead
+from abpipe.remote import Url, size_at
 
 if TYPE_CHECKING:
     from abpipe.raw.sources import Source
@@ -20,7 +20,7 @@ FILES = 1000  # a block
 def blocks(source: Source, take: Take, on_read: OnRead = None) -> Blocks:
     """The pictures of a folder in blocks, in sorted path order; other files as counts."""
     members: list[str] = []
-    paths: list[str] = []
+    paths: list[str | Url] = []
     done = 0
     for member, path in walk(source.path):
         if reason := junk(member):
@@ -31,7 +31,7 @@ def blocks(source: Source, take: Take, on_read: OnRead = None) -> Blocks:
         if len(paths) == FILES:
             yield FilesBlock(take(), members, paths)
             if on_read:
-                done += sum(Path(path).stat().st_size for path in paths)
+                done += sum(map(size_at, paths))
                 on_read(done)
             members, paths = [], []
     if paths:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import zipfile
 from dataclasses import dataclass, replace
@@ -14,12 +13,13 @@ from typing import Literal, cast
 from abpipe.contents import ANNOTATIONS, CONTENTS, Content
 from abpipe.errors import BrokenSource, MissingSource, NoPages, UnknownSource
 from abpipe.raw.block import Blocks, Take
-from abpipe.raw.files import BAD_ZIP, walk
+from abpipe.raw.files import open_zip, walk
 from abpipe.raw.json_shapes import JSON_FILE, PAGES
 from abpipe.raw.members import spelled
 from abpipe.raw.pictures import junk
 from abpipe.raw.streams import OnRead, open_plain
 from abpipe.raw.tar import looks_like_tar
+from abpipe.remote import Place, Url, opened, place, size_of
 
 HEAD = 1 << 16  # bytes that are enough to tell what a file is
 
@@ -42,11 +42,16 @@ class Source:
     `beside` are the sources whose annotation records its pages may name.
     """
 
-    path: Path
+    path: Place
     name: str
     container: Container
     content: Content
     beside: tuple[Source, ...] = ()
+
+    @property
+    def where(self) -> Place:
+        """Its path without links, or its URL."""
+        return self.path if isinstance(self.path, Url) else self.path.resolve()
 
     def blocks(self, take: Take, on_read: OnRead = None) -> Blocks:
         """What it holds in blocks, in order; `on_read` is told how many of its bytes were read."""
@@ -69,7 +74,7 @@ class Source:
 
 
 def find(pattern: str) -> list[Source]:
-    """The sources that a path or a glob names, sorted.
+    """The sources that a path, a URL or a glob of either names, sorted.
 
     Raises MissingSource if there is none, UnknownSource if one is nothing that abpipe reads.
     """
@@ -91,13 +96,15 @@ def paired(sources: list[Source]) -> list[Source]:
     return [replace(s, beside=beside) if s.content.private else s for s in others]
 
 
-def _paths(pattern: str) -> list[Path]:
-    path = Path(pattern)
+def _paths(pattern: str) -> list[Place]:
+    path = place(pattern)
+    if isinstance(path, Url):
+        return [path] if path.exists() else [*path.glob()]
     try:
         if pattern and path.exists():
             return [path]
         if any(character in pattern for character in "*?["):
-            return sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+            return [*sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))]
     except PermissionError as err:
         raise _unreadable(pattern, err) from err
     except (OSError, ValueError):  # no file system takes such a name, or no such pattern exists
@@ -109,14 +116,14 @@ def _unreadable(source: str, err: OSError) -> BrokenSource:
     return BrokenSource(source, f"it cannot be read: {err.strerror or err}", 0)
 
 
-def _file(path: Path | str, head: int | None = None) -> tuple[int, str]:
+def _file(path: Place | str, head: int | None = None) -> tuple[int, str]:
     """The size of a file, and the SHA-256 of it or of its first bytes."""
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (a Path for each of a million files)
+    with opened(path, head) as file:
         digest = hashlib.sha256(file.read(head)) if head else hashlib.file_digest(file, "sha256")
-        return os.fstat(file.fileno()).st_size, digest.hexdigest()
+        return (size_of(file) if head else None) or file.tell(), digest.hexdigest()
 
 
-def _folder(folder: Path, head: int | None) -> tuple[int, str]:
+def _folder(folder: Place, head: int | None) -> tuple[int, str]:
     total, digest = 0, hashlib.sha256()
     for inside, path in walk(folder):
         try:
@@ -133,9 +140,9 @@ def _all(identities: list[tuple[int, str]]) -> tuple[int, str]:
     return sum(sizes), hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
-def _sources(path: Path) -> list[Source]:
+def _sources(path: Place) -> list[Source]:
     """What a path is: a source for each dataset that it holds something for."""
-    name = spelled(path.resolve().name)
+    name = spelled((path if isinstance(path, Url) else path.resolve()).name)
     try:
         if path.is_dir():
             container: Container = "folder"
@@ -152,23 +159,23 @@ def _sources(path: Path) -> list[Source]:
     return [Source(path, name, container, content) for content in contents]
 
 
-def _packed(path: Path, name: str, container: Container, head: bytes) -> list[Content]:
+def _packed(path: Place, name: str, container: Container, head: bytes) -> list[Content]:
     """What the files of an archive are. Where there is XML, all else is skipped."""
-    if b".xml" in head.lower() or (container == "zip" and _zips_xml(path)):
+    if b".xml" in head.lower() or (container == "zip" and _zips_xml(path, name)):
         return [CONTENTS["imagenet-ab"]]
     # if it is nothing at all, the reader of XML will say what is wrong
     return _pages(path, name, container) or [CONTENTS["imagenet-ab"]]
 
 
-def _zips_xml(path: Path) -> bool:
+def _zips_xml(path: Place, name: str) -> bool:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path, name) as archive:
             return any(file.lower().endswith(".xml") for file in archive.namelist())
-    except BAD_ZIP:
+    except BrokenSource:
         return True
 
 
-def _held(folder: Path, name: str) -> list[Content]:
+def _held(folder: Place, name: str) -> list[Content]:
     """What the files of a folder are. Beside XML all else is skipped, beside pages all pictures."""
     pictures = json = False
     for file, _ in walk(folder):
@@ -184,7 +191,7 @@ def _held(folder: Path, name: str) -> list[Content]:
     return [CONTENTS["pictures"]]
 
 
-def _pages(path: Path, name: str, container: Container) -> list[Content]:
+def _pages(path: Place, name: str, container: Container) -> list[Content]:
     """The contents whose page records are in a source."""
     from abpipe.raw import pages  # not needed for what is published
 
@@ -193,7 +200,7 @@ def _pages(path: Path, name: str, container: Container) -> list[Content]:
     return found or ([ANNOTATIONS] if told else [])
 
 
-def _head(path: Path, name: str) -> bytes:
+def _head(path: Place, name: str) -> bytes:
     """The first plain bytes of a file."""
     with open_plain(path, name) as stream:
         buffer = bytearray(HEAD)
@@ -204,14 +211,19 @@ def _head(path: Path, name: str) -> bytes:
     return head
 
 
-def _container(path: Path, head: bytes) -> Container:
+def _container(path: Place, head: bytes) -> Container:
     if looks_like_tar(head):
         return "tar"
     # a tar can end with a zip
-    return "zip" if head.startswith(b"PK") or zipfile.is_zipfile(path) else "file"
+    return "zip" if head.startswith(b"PK") or _ends_as_zip(path) else "file"
 
 
-def _written(path: Path, name: str, head: bytes) -> list[Content]:
+def _ends_as_zip(path: Place) -> bool:
+    """Whether a file is a zip with something in front of it; not looked for behind a URL."""
+    return isinstance(path, Path) and zipfile.is_zipfile(path)
+
+
+def _written(path: Place, name: str, head: bytes) -> list[Content]:
     """What the text is that begins so."""
     text = head.removeprefix(_BOM).lstrip()
     if text[:1] in (b"[", b"{"):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from io import RawIOBase
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 from isal import igzip, isal_zlib
 
 from abpipe.errors import BrokenSource
+from abpipe.remote import Place, opened
 
 PIECE = 1 << 16  # bytes asked for at once: where the data is damaged, the piece is lost
 
@@ -28,7 +29,7 @@ class Plain:
     """The decompressed bytes of a file, read forward into memory of the caller."""
 
     def __init__(
-        self, stream: Any, source: str, file: BinaryIO | None = None, on_read: OnRead = None
+        self, stream: Any, source: str, file: RawIOBase | None = None, on_read: OnRead = None
     ) -> None:
         self._stream, self._source, self._file, self._on_read = stream, source, file, on_read
         self._damage: str | None = None
@@ -61,9 +62,9 @@ class Plain:
 
 
 @contextmanager
-def open_plain(path: Path, source: str, on_read: OnRead = None) -> Iterator[Plain]:
+def open_plain(path: Place | str, source: str, on_read: OnRead = None) -> Iterator[Plain]:
     """Open a file, decompressing what its first bytes say is gzip or Zstandard."""
-    with path.open("rb", buffering=0) as file:
+    with opened(path) as file:
         magic = file.read(4)
         file.seek(0)
         yield Plain(decompressed(file, magic), source, file, on_read)
