@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STORE  ?= demo/abstore
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format docs fuzz bench bench-derive bench-core bench-full sample wheel clean
+.PHONY: help demo test test-all lint types format docs fuzz bench bench-derive bench-core bench-full sample wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -25,7 +25,10 @@ demo: $(BIN)/abpipe  ## environment, install, both samples ingested and derived,
 	$(BIN)/abpipe sql -s $(STORE) "SELECT label, count(*) AS taken_back FROM icons WHERE NOT is_final GROUP BY label ORDER BY ALL"
 	@echo "The store is in $(STORE): $(BIN)/abpipe sql -s $(STORE)"
 
-test: $(BIN)/abpipe  ## the whole test suite
+test: $(BIN)/abpipe  ## the core tier of the tests
+	$(BIN)/python -m pytest -m "not beyond"
+
+test-all: $(BIN)/abpipe  ## all tests: the core tier, and what needs a cluster or an object store
 	$(BIN)/python -m pytest
 
 lint: $(BIN)/abpipe  ## ruff, and whether the README is what the code says

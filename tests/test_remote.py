@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import random
 import re
 import threading
 import tracemalloc
@@ -12,7 +15,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
+import zstandard
 
 from abpipe import remote
 from abpipe.errors import (
@@ -25,6 +30,7 @@ from abpipe.errors import (
     Unreachable,
 )
 from abpipe.raw.sources import find
+from abpipe.raw.streams import open_plain
 from abpipe.remote import Url, is_url, opened, place
 
 Pack = Callable[..., Path]
@@ -173,6 +179,25 @@ def test_a_connection_that_stays_lost_says_how_far_it_was_read(
     )
 
 
+@pytest.mark.parametrize("pack", [zstandard.compress, gzip.compress])
+def test_a_lost_connection_is_not_taken_for_damage(
+    site: Site, small_pieces: int, pack: Callable[[bytes], bytes]
+) -> None:
+    url = site("a", pack(random.Random(0).randbytes(100_000)))
+    site.good, site.cut_after, site.cuts = 6, 100, 1000
+    buffer = memoryview(bytearray(1000))
+    with open_plain(Url(url), "a") as stream, pytest.raises(LostConnection):
+        while stream.readinto(buffer):
+            pass
+
+
+def test_memory_is_a_place_too(pack: Pack) -> None:
+    content = pack("a.tar", [("a.xml", b"<a/>")]).read_bytes()
+    fsspec.filesystem("memory").pipe_file("/x/a.tar", content)
+    (source,) = find("memory://x/*.tar")
+    assert source.identity() == (len(content), hashlib.sha256(content).hexdigest())
+
+
 def test_a_file_that_changes_is_not_two_halves(site: Site, small_pieces: int) -> None:
     url = site("a", CONTENT)
     site.tags["a"] = "one"
@@ -234,8 +259,10 @@ def test_without_fsspec_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
         find("s3://bucket/a.tar")
 
 
-@pytest.mark.parametrize("has_parts", [True, False])
-@pytest.mark.parametrize("name", ["a.tar", "a.tar.gz", "a.tar.zst", "n01440764_105.xml"])
+@pytest.mark.parametrize(
+    ("name", "has_parts"),
+    [("a.tar.gz", False), ("a.tar.gz", True), ("a.tar.zst", True), ("n01440764_105.xml", True)],
+)
 def test_rows_are_those_of_the_file(
     site: Site, pack: Pack, xml: XML, ingest: Any, rows: Any, name: str, has_parts: bool
 ) -> None:
