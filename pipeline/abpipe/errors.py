@@ -525,3 +525,120 @@ class UnknownNames(AbpipeError):
             f"{', '.join(self.examples)}. Export all pictures, or ask for -1 there: "
             "`rows(names, missing=-1)`"
         )
+
+
+class UnmatchedPictures(AbpipeError):
+    """Pictures that should train, and have no targets."""
+
+    def __init__(
+        self,
+        folder: object,
+        lost: int,
+        total: int,
+        examples: Iterable[str],
+        known: Iterable[str],
+    ) -> None:
+        self.folder, self.lost, self.total = folder, lost, total
+        self.examples, self.known = tuple(examples), tuple(known)
+        super().__init__(
+            f"{lost:,} of {total:,} pictures have no targets in {folder}, as "
+            f"{', '.join(self.examples)}; it has those of {', '.join(self.known)} and so on. "
+            'Leave such pictures out, unmatched="drop", or train on them without targets, '
+            'unmatched="keep"; if it should have them, export it again'
+        )
+
+
+class NamelessPictures(AbpipeError):
+    """A dataset of pictures that says nothing about what each is called."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        super().__init__(
+            f"{kind}: nothing tells what its pictures are called. Give their names, a list in the "
+            'same order: `ids=[...]`; of a Hugging Face dataset the column, `ids="file_name"`; '
+            "or map a stream of WebDataset's over `WithByproducts`"
+        )
+
+
+class TransformedPictures(AbpipeError):
+    """A dataset transforms its pictures by itself, so targets cannot follow."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        super().__init__(
+            f"{kind} transforms its pictures, and targets could not follow. Make it without "
+            "transforms, and give what cuts to `see=`, what follows to `transform=`"
+        )
+
+
+class NoFeatures(AbpipeError):
+    """A model has no layer of the kind that a head needs."""
+
+    def __init__(self, model: str, why: str) -> None:
+        self.model, self.why = model, why
+        super().__init__(
+            f"{model}: {why}. Name the classifier, `luab(model, at=...)`; or, for a model that "
+            "returns features, say how many, `luab(model, classes=..., features=...)`"
+        )
+
+
+class NoNetwork(AbpipeError):
+    """A network that cannot be made by its name."""
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name, self.why = name, why
+        super().__init__(
+            f"{name!r} makes no network: {why}. Choose small, or MODULE:FUNCTION, as in "
+            "torchvision.models:resnet50"
+        )
+
+
+class EmptyFolder(AbpipeError):
+    """A folder of pictures that holds none."""
+
+    def __init__(self, folder: object) -> None:
+        self.folder = folder
+        super().__init__(
+            f"{folder} holds no pictures, nor do the folders in it. Files are known by their "
+            "extensions, as in n01440764_105.JPEG: check the folder"
+        )
+
+
+class NeedsLibrary(AbpipeError):
+    """Training needs a library that is not installed."""
+
+    def __init__(self, library: str) -> None:
+        self.library = library
+        super().__init__(
+            f"training needs {library}, which is not installed. "
+            "Install it: `pip install 'abpipe[torch]'`"
+        )
+
+
+class EarlierRun(AbpipeError):
+    """The folder of a run holds one already."""
+
+    def __init__(self, folder: object) -> None:
+        self.folder = folder
+        super().__init__(
+            f"{folder} holds a run already. Continue it, `--resume`, or choose another folder"
+        )
+
+
+class OtherRun(AbpipeError):
+    """A run to be continued that was begun with other settings."""
+
+    def __init__(self, checkpoint: object, was: Iterable[str], now: Iterable[str]) -> None:
+        self.checkpoint, self.was, self.now = checkpoint, tuple(was), tuple(now)
+        super().__init__(
+            f"{checkpoint} was begun with {', '.join(self.was)}, not {', '.join(self.now)}. "
+            "Continue it with the same, or choose another folder"
+        )
+
+
+class NoPart(AbpipeError):
+    """Pictures or targets that training needs are not there."""
+
+    def __init__(self, what: str, advice: str) -> None:
+        self.what, self.advice = what, advice
+        super().__init__(f"{what}. {advice}")

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from abpipe.targets.geometry import View, on_edges
+from abpipe.targets.geometry import View, Views, on_edges
 
 Picture: TypeAlias = Image.Image
 Array: TypeAlias = npt.NDArray[Any]
@@ -256,3 +256,25 @@ def test_a_view_of_another_size_does_not_fit() -> None:
 def test_rounding_off_an_edge_is_taken_back_and_no_more() -> None:
     places = np.array([-5e-7, 1 + 5e-7, -1e-5, 0.5, np.nan])
     assert np.array_equal(on_edges(places), [0, 1, -1e-5, 0.5, np.nan], equal_nan=True)
+
+
+def test_many_views_show_each_its_own() -> None:
+    views = [
+        View.of(500, 375).crop(100, 50, 300, 200).resize(224, 224).hflip(),
+        View.of(40, 90).rot90(),
+        View.of(7, 7).affine(SHEAR, 20, 30),
+    ]
+    rng = np.random.default_rng(0)
+    for shape in ((3,), (3, 5)):
+        xy, valid = rng.random((*shape, 2), np.float32), rng.random(shape) < 0.8
+        corners = np.sort(rng.random((*shape, 2, 2), np.float32), -2).reshape(*shape, 4)
+        for made, one in (
+            (Views(views).points(xy, valid), lambda i: views[i].points(xy[i], valid[i])),  # noqa: B023
+            (Views(views).boxes(corners, valid), lambda i: views[i].boxes(corners[i], valid[i])),  # noqa: B023
+        ):
+            for whole, parts in zip(made, zip(*map(one, range(3)), strict=True), strict=True):
+                assert np.allclose(whole, np.stack(parts), atol=1e-6, equal_nan=True)
+                assert whole.dtype == parts[0].dtype
+    maps = rng.random((3, 8, 8)).astype(np.float16)
+    expected = [view.maps(one) for view, one in zip(views, maps, strict=True)]
+    assert np.array_equal(Views(views).maps(maps), np.stack(expected))

@@ -10,6 +10,7 @@ min(floor(x * width), width - 1). Needs NumPy only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -41,8 +42,43 @@ _EXIF = {
 }
 
 
+class _Shown:
+    """What follows from where places go: `_map` says that."""
+
+    def points(self, xy: Floats, valid: Bools | None = None) -> tuple[Floats, Bools]:
+        """Points [..., 2] in the new picture, and which are valid [...].
+
+        Valid is what was (all, unless told), is no NaN, and lies in the new picture, its edges
+        included. What is not valid is NaN. More columns than x and y (a trace's time) stay: so
+        traces and other ragged points are taken whole, and their offsets hold.
+        """
+        places = self._map(xy[..., :2])
+        inside: Bools = np.all((places >= -EDGE) & (places <= 1 + EDGE), -1)  # NaN is not
+        if valid is not None:
+            inside &= valid
+        made = np.array(xy)
+        made[..., :2] = np.where(inside[..., None], np.clip(places, 0, 1), np.nan)
+        return made, inside
+
+    def boxes(self, xyxy: Floats, valid: Bools | None = None) -> tuple[Floats, Bools]:
+        """Boxes [..., 4] (xmin, ymin, xmax, ymax) around the same in the new picture, and validity.
+
+        They are clipped; one of which no area is left is not valid, and NaN. Turned by no multiple
+        of 90 degrees, a box grows: it is drawn around the turned one.
+        """
+        corners = self._map(xyxy[..., [[0, 1], [2, 1], [2, 3], [0, 3]]])
+        made = np.concatenate([corners.min(-2), corners.max(-2)], -1).clip(0, 1)
+        has_area: Bools = np.all(made[..., 2:] - made[..., :2] > EDGE, -1)
+        if valid is not None:
+            has_area &= valid
+        return np.where(has_area[..., None], made, np.nan).astype(xyxy.dtype), has_area
+
+    def _map(self, xy: Floats) -> npt.NDArray[np.float64]:
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class View:
+class View(_Shown):
     """How a new picture shows a stored one: `matrix` takes pixels' places (x, y, 1) to new ones.
 
     `stored` and `size` are (width, height). Every operation gives the view after it; none changes
@@ -128,34 +164,6 @@ class View:
         view = self.rot90(turns)
         return getattr(view, mirror)() if mirror else view
 
-    def points(self, xy: Floats, valid: Bools | None = None) -> tuple[Floats, Bools]:
-        """Points [..., 2] in the new picture, and which are valid [...].
-
-        Valid is what was (all, unless told), is no NaN, and lies in the new picture, its edges
-        included. What is not valid is NaN. More columns than x and y (a trace's time) stay: so
-        traces and other ragged points are taken whole, and their offsets hold.
-        """
-        places = self._map(xy[..., :2])
-        inside: Bools = np.all((places >= -EDGE) & (places <= 1 + EDGE), -1)  # NaN is not
-        if valid is not None:
-            inside &= valid
-        made = np.array(xy)
-        made[..., :2] = np.where(inside[..., None], np.clip(places, 0, 1), np.nan)
-        return made, inside
-
-    def boxes(self, xyxy: Floats, valid: Bools | None = None) -> tuple[Floats, Bools]:
-        """Boxes [..., 4] (xmin, ymin, xmax, ymax) around the same in the new picture, and validity.
-
-        They are clipped; one of which no area is left is not valid, and NaN. Turned by no multiple
-        of 90 degrees, a box grows: it is drawn around the turned one.
-        """
-        corners = self._map(xyxy[..., [[0, 1], [2, 1], [2, 3], [0, 3]]])
-        made = np.concatenate([corners.min(-2), corners.max(-2)], -1).clip(0, 1)
-        has_area: Bools = np.all(made[..., 2:] - made[..., :2] > EDGE, -1)
-        if valid is not None:
-            has_area &= valid
-        return np.where(has_area[..., None], made, np.nan).astype(xyxy.dtype), has_area
-
     def hulls(self, xy: Floats, offsets: Ints) -> tuple[Floats, Ints]:
         """Convex hulls, clipped to the new picture: corners [m, 2] and offsets [n + 1].
 
@@ -195,6 +203,29 @@ class View:
         matrix = np.array(self.matrix, float)
         places = (xy * np.array(self.stored, float)) @ matrix[:, :2].T + matrix[:, 2]
         mapped: npt.NDArray[np.float64] = places / self.size
+        return mapped
+
+
+class Views(_Shown):
+    """Views of n pictures at once: picture i of what they are given [n, ...] is shown by view i."""
+
+    def __init__(self, views: Sequence[View]) -> None:
+        self.views = views
+        self._stored = np.array([view.stored for view in views], float)[:, None]
+        self._size = np.array([view.size for view in views], float)[:, None]
+        self._matrix = np.array([view.matrix for view in views], float)
+
+    def maps(self, maps: Floats) -> Floats:
+        """Maps [n, rows, columns], as `View.maps`."""
+        made = np.empty_like(maps)
+        for i, view in enumerate(self.views):
+            made[i] = view.maps(maps[i])
+        return made
+
+    def _map(self, xy: Floats) -> npt.NDArray[np.float64]:
+        each = xy.reshape(len(xy), -1, 2) * self._stored
+        turned = each @ self._matrix[:, :, :2].transpose(0, 2, 1) + self._matrix[:, None, :, 2]
+        mapped: npt.NDArray[np.float64] = (turned / self._size).reshape(xy.shape)
         return mapped
 
 
