@@ -49,6 +49,17 @@ def targets(export: Callable[..., Targets]) -> Targets:
     return export(split={"train": 0.8, "val": 0.2})
 
 
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """ImageNet's sample with small pictures, which are read at once."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for file in PICTURES["imagenet-ab"].rglob("*.JPEG"):
+        with Image.open(file) as picture:
+            picture.draft("RGB", (80, 80))
+            picture.resize((80, 60)).save(folder / file.name)
+    return folder
+
+
 class Left:
     """The left half of a picture, always."""
 

@@ -94,8 +94,8 @@ def test_a_batch_is_its_samples_and_collate_is_pytorchs_own(targets: Targets) ->
 
 
 @pytest.mark.parametrize("start, workers", [("fork", 2), ("spawn", 1)])
-def test_workers_change_nothing(targets: Targets, start: str, workers: int) -> None:
-    data = ByproductDataset(PICTURES["imagenet-ab"], targets, see=SEE, seed=1)
+def test_workers_change_nothing(targets: Targets, pictures: Path, start: str, workers: int) -> None:
+    data = ByproductDataset(pictures, targets, see=SEE, seed=1)
     given: dict[str, Any] = {"batch_size": 50, "collate_fn": collate}
     loader = DataLoader(
         data, num_workers=workers, multiprocessing_context=start, persistent_workers=True, **given

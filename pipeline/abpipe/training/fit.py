@@ -283,7 +283,7 @@ class _Checkpoint:
             raise OtherRun(
                 self._file,
                 [f"{name} {was[name]}" for name in changed],
-                [f"{self._settings[name]}" for name in changed],
+                [f"{name} {self._settings[name]}" for name in changed],
             )
         for name, part in self._parts.items():
             part.load_state_dict(state[name])
