@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from abpipe.removal import forget
     from abpipe.targets.export import export
     from abpipe.targets.reader import open_targets
+    from abpipe.view.report import report
 
 _HOME = {
     "check": "abpipe.audit",
@@ -24,6 +25,7 @@ _HOME = {
     "forget": "abpipe.removal",
     "ingest": "abpipe.events.ingest",
     "open_targets": "abpipe.targets.reader",
+    "report": "abpipe.view.report",
 }
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "forget",
     "ingest",
     "open_targets",
+    "report",
 ]
 
 

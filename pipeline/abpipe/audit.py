@@ -182,6 +182,11 @@ def _records(connection: duckdb.DuckDBPyConnection, current: Manifest) -> Iterat
         yield Finding("note", "annotations", what, n_records)
         return
     connection.execute("CREATE TEMP TABLE audit AS FROM audit")  # most rules read it
+    yield from compare(connection)
+
+
+def compare(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
+    """What records of a store say against themselves, by the tables audit and traces."""
     for rule in sorted(files("abpipe").joinpath("findings").iterdir(), key=lambda file: file.name):
         query = rule.read_text("utf-8")
         level, _, what = query.partition("\n")[0].removeprefix("-- ").partition(": ")

@@ -69,6 +69,7 @@ PseudonymKey = Annotated[
     Path | None,
     typer.Option("--pseudonym-key", help="Key of the pseudonyms (default: one of your own)"),
 ]
+Output = Annotated[Path, typer.Option("-o", "--output", help="File to write")]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON")]
 
 STORE = Path("abstore")
@@ -334,6 +335,28 @@ def forget(
         render.as_json(done)
     elif not quiet:
         render.forgotten(done)
+
+
+@app.command()
+def report(
+    output: Output = Path("report.html"),
+    store: StoreDir = STORE,
+    dataset: Dataset = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Write one page about a store: what there is, what is wrong, who did the work."""
+    from abpipe import render
+    from abpipe.process import spare_pandas
+    from abpipe.progress import stepped
+    from abpipe.view.report import report as run
+
+    spare_pandas()
+    with stepped(quiet or json) as progress:
+        done = run(output, store, dataset, progress)
+    if json or not quiet:
+        render.as_json(done) if json else render.reported(done)
 
 
 @app.command()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from abpipe.removal import Forgotten
     from abpipe.summary import Summary
     from abpipe.targets.export import Exported
+    from abpipe.view.report import Reported
 
 _STYLE = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
@@ -163,6 +164,16 @@ def forgotten(done: Forgotten) -> None:
     for name in done.short:
         say(f"{name} left out duplicates of it: `abpipe ingest --replace` brings them back")
     _stale(done.stale)
+
+
+def reported(done: Reported) -> None:
+    """Where the page is, and what it says is wrong."""
+    for dataset, concerns in done.concerns.items():
+        for concern in concerns:
+            if concern.level != "note":
+                share = "" if concern.share is None else f" ({concern.share:.1%})"
+                say(f"{dataset}: {concern.level}: {concern.count:,} {concern.what}{share}")
+    _write([done.page])
 
 
 def _stale(tables: Sequence[str]) -> None:
