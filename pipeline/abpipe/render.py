@@ -167,12 +167,12 @@ def forgotten(done: Forgotten) -> None:
 
 
 def reported(done: Reported) -> None:
-    """Where the page is, and what it says is wrong."""
+    """Where the page is, and what it warns of."""
     for dataset, concerns in done.concerns.items():
-        for concern in concerns:
-            if concern.level != "note":
-                share = "" if concern.share is None else f" ({concern.share:.1%})"
-                say(f"{dataset}: {concern.level}: {concern.count:,} {concern.what}{share}")
+        for one in concerns:
+            if one.level != "note":
+                share = "" if one.share is None else f", {one.share:.1%}"
+                say(f"{dataset}: {one.level}: {one.what} ({one.unit}: {one.count:,}{share})")
     _write([done.page])
 
 

@@ -38,7 +38,7 @@ _SETTINGS = style.SETTINGS | {
     "image.interpolation": "none",
     "legend.fontsize": 9,
 }
-_KINDS = {"trace": style.PURPLE, "hull": style.SKY, "core": style.LIGHT["accent"]}
+_KINDS = {"trace": style.ORANGE, "core": style.LIGHT["accent"]}  # a hull's box is the trace's
 _DENSITY = LinearSegmentedColormap.from_list("density", [(0.9, 0.6, 0, 0.0), (0.84, 0.37, 0, 1.0)])
 
 
@@ -175,7 +175,7 @@ def ious(name: str, steps: Sequence[Row], title: str) -> Markup:
 def record(name: str, one: Row, title: str) -> Markup:
     """One record: the frame of its picture, its trace, clicks, objects and core box."""
     width, height = one["width"], one["height"]
-    with _axes(_WIDTH_IN * min(height / width, 1.4)) as (axes, svg):
+    with _axes(_WIDTH_IN * min(height / width, 1)) as (axes, svg):
         axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal", xticks=[], yticks=[])
         for side in axes.spines.values():
             side.set_visible(True)
@@ -211,7 +211,7 @@ def _svg(figure: Figure, name: str, title: str) -> Markup:
     for parent in root.iter():
         for child in [child for child in parent if child.tag.endswith("metadata")]:
             parent.remove(child)
-    used = {match for match in re.findall(rb"#(\w+)", written.getvalue())}
+    used = {*re.findall(rb"#(\w+)", written.getvalue())}
     for element in root.iter():
         if (ident := element.attrib.pop("id", None)) and ident.encode() in used:
             element.set("id", f"{name}-{ident}")
@@ -230,4 +230,4 @@ def _svg(figure: Figure, name: str, title: str) -> Markup:
     text = ElementTree.tostring(root, "unicode")
     for variable, colour in style.LIGHT.items():
         text = text.replace(colour, f"var(--{variable})")
-    return Markup(re.sub(r"\s*\n\s*", "\n", text))  # noqa: S704 (matplotlib wrote it)
+    return Markup(re.sub(r"\s*\n\s*", "\n", text))

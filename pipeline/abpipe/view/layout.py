@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from abpipe.view.report import About
 
 _LEVEL_COLOURS = {"error": "bad", "warning": "bad", "note": "muted"}
-NOTHING = "–"
+NOTHING = "\N{EN DASH}"
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ def page(found: list[About], manifest: Manifest) -> str:
         times=_TIMES,
         outliers={about.name: _outliers(about) for about in found},
         contracts=contracts(),
-        css=Markup(f"{style.css()}\n{_text('report.css')}"),  # noqa: S704 (our own)
-        script=Markup(_text("report.js")),  # noqa: S704 (our own)
+        css=Markup(f"{style.css()}\n{_text('report.css')}"),
+        script=Markup(_text("report.js")),
     )
 
 
@@ -161,7 +161,9 @@ def _count(n: int | None) -> str:
 
 
 def _share(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.1%}" if value >= 0.001 else f"{value:.3%}"
+    if value is None:
+        return NOTHING
+    return f"{value:.1%}" if value >= 0.001 or not value else f"{value:.3%}"
 
 
 def _number(value: float | None, digits: int = 2) -> str:

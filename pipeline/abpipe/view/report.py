@@ -59,11 +59,13 @@ _MIND = {
 class Concern:
     """Something that a reader should know before they trust a dataset.
 
-    `level` is error, warning or note; `section` is the part of the page that says more.
+    `level` is error, warning or note; `count` and `share` are of `unit`; `section` is the part of
+    the page that says more.
     """
 
     level: str
     what: str
+    unit: str
     count: int
     share: float | None
     section: str
@@ -162,35 +164,34 @@ def _concerns(
     for source in manifest.sources:
         if source.partial:
             what = f"{source.name} was read in part only: {source.partial}"
-            yield Concern("error", what, 1, None, "sources")
-        sums = source.ledger.members, source.ledger.records
-        if any(total["total"] * 2 != sum(total.values()) for total in sums):
-            yield Concern("error", f"the sums of {source.name} do not add up", 1, None, "sources")
+            yield Concern("error", what, "sources", 1, None, "sources")
     if rejected := sum(row["n"] for row in answers["rejects"]):
-        yield Concern("warning", "things that could not be read", rejected, None, "rejects")
-    if figures["conflicts"]:
-        what = "records that share a natural key with another, and differ"
-        n = figures["conflicts"]
-        yield Concern("warning", what, n, n / figures["records"], "sources")
-    if figures["flagged"]:
-        what = f"records of {figures['flagged']:,} annotators who are flagged"
-        n = figures["flagged_records"]
-        yield Concern("warning", what, n, n / figures["records"], "annotators")
+        yield Concern("warning", "could not be read", "rejects", rejected, None, "rejects")
+
+    def records(level: str, what: str, n: int, section: str) -> Iterator[Concern]:
+        if n:
+            yield Concern(level, what, "records", n, n / figures["records"], section)
+
+    what = "share their natural key with another, and differ"
+    yield from records("warning", what, figures["conflicts"], "sources")
+    what = f"made by {figures['flagged']:,} annotators who are flagged"
+    yield from records("warning", what, figures["flagged_records"], "annotators")
+    yield from records(
+        "note", "without a move", figures["records"] - figures["with_moves"], "measures"
+    )
     for finding in findings:
-        what = f"records: {finding.what}"
-        yield Concern(finding.level, what, finding.count, finding.share, "display")
+        share, what = finding.share, finding.what
+        yield Concern(finding.level, what, "records", finding.count, share, "display")
     for row in answers["targets"]:
-        what = f"labels of pictures: {_MIND[row['flag']]}"
-        yield Concern("note", what, row["n"], row["share"], "coverage")
+        what = _MIND[row["flag"]]
+        yield Concern("note", what, "labels of pictures", row["n"], row["share"], "coverage")
     if absent := len(answers["absent"]):
-        whole = absent + len(answers["classes"])
-        yield Concern("note", "classes without a picture", absent, absent / whole, "coverage")
-    judged = [row for row in answers["localization"] if row["of"] == "all"]
-    for row in judged:
-        if row["what"] == "click" and row["n_judged"] < row["n"]:
-            n = row["n"] - row["n_judged"]
-            what = "answers without ground truth to judge them by"
-            yield Concern("note", what, n, n / row["n"], "localization")
+        share = absent / (absent + len(answers["classes"]))
+        yield Concern("note", "without a picture", "classes", absent, share, "coverage")
+    for row in answers["localization"]:
+        if (row["what"], row["of"]) == ("click", "all") and (n := row["n"] - row["n_judged"]):
+            what = "without ground truth to judge them by"
+            yield Concern("note", what, "answers", n, n / row["n"], "localization")
 
 
 def _query(name: str) -> str:

@@ -39,7 +39,7 @@ SELECT
     (
         SELECT list([xmin, ymin, xmax, ymax])
         FROM boxes
-        WHERE boxes.annotation_id = few.annotation_id AND kind = 'core'
+        WHERE (boxes.annotation_id, boxes.label) = (few.annotation_id, few.label) AND kind = 'core'
     ) AS core
 FROM few JOIN image_sizes USING (image_id)
 ORDER BY which, coalesce(-iou, distance), annotation_id

@@ -47,4 +47,4 @@ SELECT
     tenths[1] AS p10, tenths[2] AS p50, tenths[3] AS p90, lowest, highest,
     per_decade, steps
 FROM quantiles LEFT JOIN histograms USING (measure)
-ORDER BY measure
+ORDER BY list_position(['time', 'moves', 'duration', 'way', 'hull', 'visits', 'icons'], measure)
