@@ -17,7 +17,6 @@ from abpipe.errors import BadOutput, NeedsExtra, NoStore, NotFound
 from abpipe.store import Store
 from abpipe.synth import synth
 from abpipe.view import layout, report
-from abpipe.view.report import About
 
 Run: TypeAlias = Callable[..., tuple[int, str, str]]
 
