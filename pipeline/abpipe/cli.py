@@ -69,7 +69,10 @@ PseudonymKey = Annotated[
     Path | None,
     typer.Option("--pseudonym-key", help="Key of the pseudonyms (default: one of your own)"),
 ]
-Output = Annotated[Path, typer.Option("-o", "--output", help="File to write")]
+Images = Annotated[Path | None, typer.Option(help="Folder of the pictures, to show them, too")]
+OUTPUT = typer.Option("-o", "--output", help="File to write")
+Where = Annotated[str | None, typer.Option(help="SQL condition on pictures and records")]
+Annotator = Annotated[str | None, typer.Option(help="An annotator's id, or its pseudonym")]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON")]
 
 STORE = Path("abstore")
@@ -203,7 +206,7 @@ def export(
     reading: Annotated[
         Reading, typer.Option(help="Clicks as they ended, or as the published loaders read them")
     ] = Reading.final,
-    where: Annotated[str | None, typer.Option(help="SQL condition on pictures and records")] = None,
+    where: Where = None,
     split: Annotated[
         str | None, typer.Option(help="Parts by a hash of the image id: train=0.9,val=0.1")
     ] = None,
@@ -211,9 +214,7 @@ def export(
         int | None, typer.Option(min=1, help="Dwell maps, too, of so many rows and columns")
     ] = None,
     anonymous: Annotated[bool, typer.Option("--anonymous", help="Coarsen times")] = False,
-    images: Annotated[
-        Path | None, typer.Option(help="Folder of the pictures, to put them in, too")
-    ] = None,
+    images: Images = None,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -246,11 +247,61 @@ def export(
 
 
 @app.command()
+def show(
+    image_id: Annotated[
+        str | None, typer.Argument(help="A picture: its id, or a file's name; not with --sample")
+    ] = None,
+    store: StoreDir = STORE,
+    dataset: Dataset = None,
+    images: Images = None,
+    output: Annotated[Path | None, OUTPUT] = None,
+    annotator: Annotator = None,
+    page: Annotated[
+        bool, typer.Option("--page", help="The whole page that the picture was shown on")
+    ] = False,
+    sample: Annotated[
+        int | None, typer.Option(min=1, max=400, help="A sheet of so many pictures")
+    ] = None,
+    where: Where = None,
+    layers: Annotated[
+        str | None, typer.Option(help="What to draw: trace,clicks,hull,boxes,truth,dwell")
+    ] = None,
+    speed: Annotated[float, typer.Option(min=0.01, help="Of a replay; 1 is real time")] = 1,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Draw what annotators did: `abpipe show n02086910_104 --images FOLDER -o replay.html`."""
+    from abpipe.process import spare_pandas
+    from abpipe.view import save
+
+    if (image_id is None) == (sample is None):
+        raise typer.BadParameter("name a picture, or a --sample of so many")
+    if where if sample is None else (page or annotator):
+        raise typer.BadParameter("--where is for a --sample, --page and --annotator for a picture")
+    spare_pandas()
+    done = save(
+        output,
+        image_id,
+        speed,
+        store=store,
+        dataset=dataset,
+        images=images,
+        annotator=annotator,
+        page=page,
+        sample=sample,
+        where=where,
+        layers=layers,
+    )
+    if not quiet:
+        typer.echo(done)
+
+
+@app.command()
 def sql(
     query: Annotated[str | None, typer.Argument(help="SQL; else it is asked for, or read")] = None,
     store: StoreDir = STORE,
     form: Annotated[Format, typer.Option("--format", help="How to answer")] = Format.table,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write")] = None,
+    output: Annotated[Path | None, OUTPUT] = None,
     dataset: Dataset = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -311,9 +362,7 @@ def check(
 
 @app.command()
 def forget(
-    annotator: Annotated[
-        str | None, typer.Option(help="An annotator's id, or its pseudonym")
-    ] = None,
+    annotator: Annotator = None,
     source: Annotated[str | None, typer.Option(help="A source's name")] = None,
     store: StoreDir = STORE,
     dataset: Dataset = None,
@@ -339,7 +388,7 @@ def forget(
 
 @app.command()
 def report(
-    output: Output = Path("report.html"),
+    output: Annotated[Path, OUTPUT] = Path("report.html"),
     store: StoreDir = STORE,
     dataset: Dataset = None,
     json: Json = False,

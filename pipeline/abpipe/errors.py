@@ -445,13 +445,13 @@ class UnknownForm(AbpipeError):
 
 
 class NeedsExtra(AbpipeError):
-    """A form of export whose library is not installed."""
+    """Something is to be written whose library is not installed."""
 
-    def __init__(self, form: str, library: str) -> None:
-        self.form, self.library = form, library
+    def __init__(self, what: str, library: str, extra: str | None = None) -> None:
+        self.what, self.library, self.extra = what, library, extra or what
         super().__init__(
-            f"{form} is written with {library}, which is not installed. "
-            f"Install it: `pip install 'abpipe[{form}]'`"
+            f"{what} is written with {library}, which is not installed. "
+            f"Install it: `pip install 'abpipe[{self.extra}]'`"
         )
 
 
@@ -642,3 +642,80 @@ class NoPart(AbpipeError):
     def __init__(self, what: str, advice: str) -> None:
         self.what, self.advice = what, advice
         super().__init__(f"{what}. {advice}")
+
+
+class UnknownLayer(AbpipeError):
+    """Something was to be drawn that there is not."""
+
+    def __init__(self, layer: str, layers: Iterable[str]) -> None:
+        self.layer, self.layers = layer, tuple(layers)
+        super().__init__(f"{layer!r} is nothing to draw. Choose among: {','.join(self.layers)}")
+
+
+class UnknownEnding(AbpipeError):
+    """A picture was to be written to a file of a kind that there is not."""
+
+    def __init__(self, output: str, endings: Iterable[str]) -> None:
+        self.output, self.endings = output, tuple(endings)
+        super().__init__(
+            f"{output}: its name says no kind of picture. End it in one of: "
+            f"{', '.join(self.endings)}"
+        )
+
+
+class NoSize(AbpipeError):
+    """A picture is to be drawn whose size nothing tells."""
+
+    def __init__(self, image_id: str, dataset: str) -> None:
+        self.image_id, self.dataset = image_id, dataset
+        super().__init__(
+            f"{image_id}: nothing tells how large this picture is, and so where anything is on it. "
+            f"Ingest its file: `abpipe ingest FOLDER --dataset {dataset}`"
+        )
+
+
+class NoPage(AbpipeError):
+    """A page is to be drawn of a picture that shared none."""
+
+    def __init__(self, image_id: str) -> None:
+        self.image_id = image_id
+        super().__init__(
+            f"{image_id}: no page of several pictures is known that it was shown on. "
+            "Leave out `--page`"
+        )
+
+
+class NoPicture(AbpipeError):
+    """A folder that does not have a picture."""
+
+    def __init__(self, folder: object, image_id: str) -> None:
+        self.folder, self.image_id = folder, image_id
+        super().__init__(
+            f"{folder} holds no picture of {image_id}. Files are found by their names, as in "
+            "n01440764_105.JPEG: check the folder, or leave out `--images` for a plain frame"
+        )
+
+
+class BadPicture(AbpipeError):
+    """A picture's file cannot be read."""
+
+    def __init__(self, path: object, why: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(
+            f"{path} cannot be read as a picture: {why}. Put a good copy there, or leave out "
+            "`--images` for a plain frame"
+        )
+
+
+class OtherShape(AbpipeError):
+    """A picture's file has another shape than the store says."""
+
+    def __init__(
+        self, path: object, found: tuple[int, int], expected: tuple[int, int], dataset: str
+    ) -> None:
+        self.path, self.found, self.expected, self.dataset = path, found, expected, dataset
+        super().__init__(
+            f"{path} is {found[0]} x {found[1]} px and the store says {expected[0]} x "
+            f"{expected[1]}: places would be wrong. Have the store look at the files: "
+            f"`abpipe ingest FOLDER --dataset {dataset}`"
+        )

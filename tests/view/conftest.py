@@ -8,6 +8,10 @@ import pytest
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
+import abpipe
+
+DATA = Path(__file__).parents[2] / "data"
+
 OPTIONS = (
     "--headless=new",
     "--no-sandbox",
@@ -50,3 +54,14 @@ def screen(browser: Chrome, width: int, height: int, dark: bool = False) -> None
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+
+
+@pytest.fixture(scope="session")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of both samples with COCO's objects, and tables of all answers."""
+    store = tmp_path_factory.mktemp("samples") / "store"
+    abpipe.ingest(DATA / "imagenet/imagenet_ab.tar.gz", store=store, jobs=1)
+    coco = (DATA / "coco/coco_ab.json", DATA / "coco/truth/instances_train2014.json")
+    abpipe.ingest(*coco, store=store, dataset="coco-ab", jobs=1)
+    abpipe.derive(store=store, jobs=1)
+    return store

@@ -331,4 +331,5 @@ def test_what_cannot_be_done_is_told(
     monkeypatch.setattr("abpipe.view.report.find_spec", lambda name: None)
     with pytest.raises(NeedsExtra) as missing:
         abpipe.report(tmp_path / "page.html", stored)
-    assert (missing.value.form, missing.value.library) == ("view", "matplotlib")
+    missed = missing.value
+    assert (missed.what, missed.library, missed.extra) == ("the report", "matplotlib", "view")

@@ -111,7 +111,7 @@ def report(
     """
     for library in ("matplotlib", "jinja2"):
         if find_spec(library) is None:
-            raise NeedsExtra("view", library)
+            raise NeedsExtra("the report", library, "view")
     from abpipe.view.layout import page
 
     output = Path(output)

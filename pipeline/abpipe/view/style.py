@@ -1,10 +1,12 @@
 """Colours that all pictures and pages share, told apart without colour vision, too.
 
-The hues are Okabe and Ito's (Color Universal Design, 2008). Nothing is imported here: pages have
-the colours as CSS, figures as matplotlib's settings.
+The hues are Okabe and Ito's (Color Universal Design, 2008). Pages have the colours as CSS,
+figures as matplotlib's settings.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 BLACK, WHITE = "#000000", "#ffffff"
 BLUE, SKY, GREEN = "#0072b2", "#56b4e9", "#009e73"
@@ -41,11 +43,14 @@ DARK = {
     "bad": "#f29a5a",
 }
 
+#: All that marks and texts on a figure are drawn in.
+MARKS = (CLICK, HULL, CORE, BOX, TRUTH, BLACK, WHITE, LIGHT["ink"], LIGHT["muted"], LIGHT["panel"])
+
 FONT = ("DejaVu Sans", "sans-serif")
 PAGE_FONT = 'system-ui, "Segoe UI", Roboto, "Noto Sans", sans-serif'
 
 #: matplotlib's settings, for `matplotlib.rc_context(SETTINGS)`.
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {
     "font.family": list(FONT),
     "font.size": 8,
     "text.color": LIGHT["ink"],
