@@ -28,7 +28,8 @@ demo: $(BIN)/abpipe  ## environment, install, both samples ingested and derived,
 test: $(BIN)/abpipe  ## the core tier of the tests
 	$(BIN)/python -m pytest -m "not beyond"
 
-test-all: $(BIN)/abpipe  ## all tests: the core tier, and what needs a cluster or an object store
+test-all: $(BIN)/abpipe  ## all tests: the core tier, and what needs a cluster, an object store, JAX, TensorFlow
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,frameworks]'
 	$(BIN)/python -m pytest
 
 lint: $(BIN)/abpipe  ## ruff, and whether the README is what the code says

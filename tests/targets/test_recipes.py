@@ -29,7 +29,7 @@ LARGE = ("jax", "tensorflow")  # not installed with the tests
 @pytest.mark.parametrize("recipe", READS)
 def test_the_recipe_of_the_readme_runs(recipe: str, samples: Path, tmp_path: Path) -> None:
     if recipe in LARGE and find_spec(recipe) is None:
-        pytest.skip(f"{recipe} is large")
+        pytest.skip(f"{recipe} is large: `make test-all` installs it")
     form, folder = READS[recipe]
     images = None if form == "memmap" else ROOT / "data/imagenet/images"
     abpipe.export(tmp_path / folder, form=form, store=samples, dataset="imagenet-ab", images=images)
