@@ -80,6 +80,12 @@ def test_a_flag_names_its_figure_and_takes_the_weight(given: Given) -> None:
     assert told == [["copy_clicks"], ["copy_clicks: 90 % of 10"], pytest.approx(0.1)]
 
 
+def test_who_answered_nothing_has_no_favourite_spot_and_no_flag(given: Given) -> None:
+    query = "SELECT n_answered, spot_rate, flags, weight FROM annotators"
+    nothing: Dict = {"selected": False, "clicks": []}
+    assert given("annotators", query, **worked(nothing, nothing)) == [(0, None, [], 1.0)]
+
+
 def test_fatigue_is_how_the_time_grows_along_pages_and_slots(given: Given) -> None:
     records = [{"page": n // 2, "slot": 7, "estimate_ms": 100 << (n // 2)} for n in range(8)]
     query = "SELECT pace_z, fatigue_page, fatigue_slot FROM annotators"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,10 @@ from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
 import abpipe
+from abpipe.store import Store
+from abpipe.synth import synth
+from abpipe.view import layout, report
+from abpipe.view.report import Reported
 
 DATA = Path(__file__).parents[2] / "data"
 
@@ -22,6 +27,44 @@ OPTIONS = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+
+@pytest.fixture(scope="session")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of both tools, with defects, cheats and ground truth; derived."""
+    folder = tmp_path_factory.mktemp("reported")
+    store = folder / "store"
+    synth(folder / "imagenet", count=300, seed=1, defects=True, cheats=0.3, jobs=1)
+    synth(folder / "coco", kind="coco", count=150, seed=2, cheats=0.3, jobs=1)
+    truth = folder / "coco/truth/instances_train2014.json"
+    sources = folder / "imagenet/imagenet_ab.tar.gz", folder / "coco/coco_ab.json", truth
+    abpipe.ingest(*sources, store=store, jobs=1)
+    abpipe.derive(store=store, jobs=1)
+    return store
+
+
+@pytest.fixture(scope="session")
+def done(stored: Path) -> Reported:
+    """What came of reporting that store."""
+    return abpipe.report(stored.parent / "report.html", stored)
+
+
+@pytest.fixture(scope="session")
+def written(done: Reported) -> Path:
+    """The report of that store."""
+    return Path(done.page)
+
+
+@pytest.fixture(scope="session")
+def large(stored: Path) -> Path:
+    """A page about a dataset as large as one may be: its rows are repeated."""
+    manifest = Store(stored).manifest().only("imagenet-ab")
+    about = report._about(stored, manifest, None)
+    many = {"annotators": 5000, "classes": 1000, "rejects": 100}
+    rows = {name: (about.answers[name] * n)[:n] for name, n in many.items()}
+    page = stored.parent / "large.html"
+    page.write_text(layout.page([replace(about, answers=about.answers | rows)], manifest), "utf-8")
+    return page
 
 
 @pytest.fixture(scope="session")

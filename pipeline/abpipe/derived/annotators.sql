@@ -113,7 +113,7 @@ WITH limits AS (
         n_records, n_answered, n_clicks, selection_rate,
         n_timed, times[1] AS time_p10_ms, times[2] AS time_p50_ms, times[3] AS time_p90_ms,
         pace_z, hurried_rate,
-        least(at_spot / n_answered, 1) AS spot_rate,
+        at_spot / greatest(n_answered, at_spot) AS spot_rate,
         no_trace_rate,
         n_long, straight_rate,
         n_moving, jump_rate,

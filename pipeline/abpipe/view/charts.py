@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
 from abpipe.view import style
 
@@ -32,7 +31,6 @@ _SETTINGS = style.SETTINGS | {
     "figure.facecolor": "none",
     "savefig.facecolor": "none",
     "axes.facecolor": "none",
-    "figure.constrained_layout.use": True,
     "grid.color": style.LIGHT["line"],
     "grid.linewidth": 0.6,
     "image.interpolation": "none",
@@ -43,11 +41,14 @@ _DENSITY = LinearSegmentedColormap.from_list("density", [(0.9, 0.6, 0, 0.0), (0.
 
 
 @contextmanager
-def _axes(height_in: float = 2.5) -> Iterator[tuple[Axes, Callable[[str, str], Markup]]]:
+def _axes(
+    height_in: float = 2.5, is_bare: bool = False
+) -> Iterator[tuple[Axes, Callable[[str, str], Markup]]]:
     """Axes to draw on, and what makes an SVG of them: of an id of its own, and a title."""
-    with mpl.rc_context(_SETTINGS), warnings.catch_warnings():
-        figure = Figure((_WIDTH_IN, height_in))
-        yield figure.subplots(), lambda name, title: _svg(figure, name, title)
+    with mpl.rc_context(_SETTINGS):
+        figure = Figure((_WIDTH_IN, height_in), layout=None if is_bare else "constrained")
+        room = {"left": 0.01, "right": 0.99, "bottom": 0.01, "top": 0.99} if is_bare else None
+        yield figure.subplots(gridspec_kw=room), lambda name, title: _svg(figure, name, title)
 
 
 def histogram(name: str, spread: Row, title: str, unit: str) -> Markup:
@@ -63,8 +64,8 @@ def histogram(name: str, spread: Row, title: str, unit: str) -> Markup:
         if per_decade:
             axes.set_xscale("log")
             axes.stairs(counts, 10.0 ** (edges / per_decade), fill=True, color=_accent())
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-            axes.xaxis.set_minor_formatter("")
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _ticked(value)))
+            axes.xaxis.set_minor_locator(NullLocator())
         else:
             axes.stairs(counts, edges / 20, fill=True, color=_accent())
             axes.xaxis.set_major_formatter(PercentFormatter(1))
@@ -175,7 +176,7 @@ def ious(name: str, steps: Sequence[Row], title: str) -> Markup:
 def record(name: str, one: Row, title: str) -> Markup:
     """One record: the frame of its picture, its trace, clicks, objects and core box."""
     width, height = one["width"], one["height"]
-    with _axes(_WIDTH_IN * min(height / width, 1)) as (axes, svg):
+    with _axes(_WIDTH_IN * min(height / width, 1), is_bare=True) as (axes, svg):
         axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal", xticks=[], yticks=[])
         for side in axes.spines.values():
             side.set_visible(True)
@@ -192,6 +193,13 @@ def record(name: str, one: Row, title: str) -> Markup:
                 colour = style.CLICK if own else style.LIGHT["muted"]
                 axes.plot(click["x"], click["y"], color=colour, marker="X", ms=14 if own else 8)
         return svg(name, title)
+
+
+def _ticked(value: float) -> str:
+    """A number at a logarithmic axis: 0.01, 100, 10,000, 1 M."""
+    if value < 1e6:
+        return f"{value:,.0f}" if value >= 1 else f"{value:g}"
+    return f"{value / 1e6:,.0f} M" if value < 1e9 else f"{value / 1e9:,.0f} G"
 
 
 def _accent() -> str:

@@ -1,6 +1,6 @@
 -- One row a class that has pictures or answers: how many, and how good the answers are.
 SELECT
-    label,
+    if(label = '', 'unknown', label) AS class,
     classes.name,
     count(*) AS pictures,
     count(x) AS placed,
@@ -19,4 +19,4 @@ LEFT JOIN (FROM localization_scores WHERE what = 'click' AND "of" = 'class') AS 
 LEFT JOIN (FROM localization_scores WHERE what = 'core' AND "of" = 'class') AS core
     ON core.name = label
 GROUP BY ALL
-ORDER BY label
+ORDER BY class
