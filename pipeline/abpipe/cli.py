@@ -63,6 +63,9 @@ Dataset = Annotated[str | None, typer.Option("--dataset", help="Name of the data
 Jobs = Annotated[
     int | None, typer.Option("-j", "--jobs", min=1, help="How much at once (default: all cores)")
 ]
+ClusterAt = Annotated[
+    str | None, typer.Option("--cluster", help="Work there: dask://HOST:PORT, or mpi://")
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show where an error came from")]
 PseudonymKey = Annotated[
@@ -99,6 +102,7 @@ def ingest(
     store: StoreDir = STORE,
     dataset: Dataset = None,
     jobs: Jobs = None,
+    cluster: ClusterAt = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Read the first files or records only")
     ] = None,
@@ -137,6 +141,7 @@ def ingest(
             store=store,
             dataset=dataset,
             jobs=jobs,
+            cluster=cluster,
             limit=limit,
             replace=replace,
             keep_partial=keep_partial,
@@ -160,6 +165,7 @@ def derive(
     store: StoreDir = STORE,
     dataset: Dataset = None,
     jobs: Jobs = None,
+    cluster: ClusterAt = None,
     memory: Annotated[
         int | None, typer.Option(min=64, help="MiB for all queries (default: 1024 each)")
     ] = None,
@@ -190,6 +196,7 @@ def derive(
             store=store,
             dataset=dataset,
             jobs=jobs,
+            cluster=cluster,
             memory_mb=memory,
             progress=progress,
         )
@@ -215,6 +222,7 @@ def export(
     ] = None,
     anonymous: Annotated[bool, typer.Option("--anonymous", help="Coarsen times")] = False,
     images: Images = None,
+    cluster: ClusterAt = None,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -240,6 +248,7 @@ def export(
             heatmap=heatmap,
             anonymous=anonymous,
             images=images,
+            cluster=cluster,
             progress=progress,
         )
     if json or not quiet:

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 
 class AbpipeError(Exception):
     """Base of all errors that end in a message and exit code 1."""
+
+    def __reduce__(self) -> tuple[Any, ...]:  # it may happen on another machine
+        return (_again, (type(self), self.args, vars(self)))
+
+
+def _again(kind: type[AbpipeError], arguments: tuple[Any, ...], facts: dict[str, Any]) -> Any:
+    err = kind.__new__(kind, *arguments)
+    vars(err).update(facts)
+    return err
 
 
 class BrokenSource(AbpipeError):
@@ -160,6 +170,28 @@ class NeedsParts(AbpipeError):
         super().__init__(
             f"{url}: the server sends whole files only, and a zip is read from its end. "
             "Download it first, or pack it as a tar"
+        )
+
+
+class NoCluster(AbpipeError):
+    """There is no cluster at an address."""
+
+    def __init__(self, address: str, why: str) -> None:
+        self.address, self.why = address, why
+        super().__init__(
+            f"{address}: no cluster: {why}. Expected dask://HOST:PORT "
+            "(`pip install 'abpipe[cluster]'`) or mpi:// (mpi4py)"
+        )
+
+
+class NotShared(AbpipeError):
+    """A machine of a cluster does not see the store's folder."""
+
+    def __init__(self, store: object) -> None:
+        self.store = store
+        super().__init__(
+            f"{store}: a machine of the cluster does not see this store. Its folder must be on a "
+            "file system that all machines share, at the same path: `--store`"
         )
 
 

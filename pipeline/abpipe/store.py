@@ -18,20 +18,21 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from abpipe.contracts import contracts, raw_tables
-from abpipe.errors import NoStore, Storage
+from abpipe.errors import NoStore, NotShared, Storage
 from abpipe.manifest import File, Manifest
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 TEMPORARY = ".tmp"
+LOCK = ".lock"
 MANIFEST = "manifest.json"
 CATALOGS = ("catalog.sql", "catalog.duckdb")
 SPILL = ".spill"  # where DuckDB puts what does not fit its memory
@@ -98,9 +99,24 @@ class Store:
             raise
 
     @contextmanager
+    def staging(self, manifest: Manifest) -> Iterator[Transaction]:
+        """New files for another process, which holds the store for writing, to adopt and commit.
+
+        Raises NotShared if the folder is not the one that it holds.
+        """
+        if not (self.folder / LOCK).exists():
+            raise NotShared(self.folder)
+        transaction = Transaction(self, manifest)
+        try:
+            yield transaction
+            transaction.hand_over()
+        finally:
+            transaction.drop()
+
+    @contextmanager
     def _lock(self) -> Iterator[None]:
         """Wait until no other process writes."""
-        path = self.folder / ".lock"
+        path = self.folder / LOCK
         while True:
             with path.open("a+b") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
@@ -112,7 +128,7 @@ class Store:
     def _leave_no_ruin(self) -> None:
         """Remove the folder again if no store came of it."""
         if not self.manifest_path.exists():
-            (self.folder / ".lock").unlink(missing_ok=True)
+            (self.folder / LOCK).unlink(missing_ok=True)
             for folder in (*(self.folder / table for table in contracts()), self.folder):
                 with suppress(OSError):  # only an empty folder goes
                     folder.rmdir()
@@ -124,7 +140,8 @@ class Transaction:
     def __init__(self, store: Store, manifest: Manifest) -> None:
         self.store, self.manifest = store, manifest
         self._token = secrets.token_hex(4)
-        self._writers: list[TableWriter] = []
+        self._writers: list[Part] = []
+        self._numbers = count()
         self._encoder = ThreadPoolExecutor(1)
 
     def writer(self, table: str, dataset: str, source_no: int | None) -> TableWriter:
@@ -132,11 +149,17 @@ class Transaction:
         folder = f"{table}/dataset={dataset}"
         (self.store.folder / folder).mkdir(parents=True, exist_ok=True)
         owner = "all" if source_no is None else f"{source_no:04d}"
-        name = f"{folder}/{owner}-{self._token}-{len(self._writers)}.parquet"
+        name = f"{folder}/{owner}-{self._token}-{next(self._numbers)}.parquet"
         path = self.store.folder / name
         writer = TableWriter(path, name, table, dataset, source_no, self._encoder)
         self._writers.append(writer)
         return writer
+
+    def adopt(self, file: File) -> Part:
+        """Take over a file that another process wrote under its temporary name."""
+        part = Part(self.store.path(file), file)
+        self._writers.append(part)
+        return part
 
     def name_files(self, manifest: Manifest) -> None:
         """Give the new files that a manifest names their names: the last step before its commit."""
@@ -191,14 +214,50 @@ class Transaction:
 
     def close(self) -> None:
         """Drop whatever was not committed, and what the commit made superfluous."""
+        self.drop()
+        self.sweep()
+
+    def hand_over(self) -> None:
+        """Leave the new files to the process that adopts them."""
+        self._writers.clear()
+
+    def drop(self) -> None:
+        """Remove the new files, unless they were committed or handed over."""
         for writer in self._writers:
             writer.abandon()
         self._writers.clear()
         self._encoder.shutdown()
-        self.sweep()
 
 
-class TableWriter:
+class Part:
+    """A file that is written, under a temporary name, and not yet part of a store."""
+
+    def __init__(self, path: Path, file: File) -> None:
+        self.path, self._finished = path, file
+        self.table, self.dataset, self.source_no = file.table, file.dataset, file.source_no
+        self.rows = file.rows
+
+    @property
+    def temporary(self) -> Path:
+        """Where it is until it is committed."""
+        return self.path.with_name(self.path.name + TEMPORARY)
+
+    def finish(self) -> File:
+        """What the manifest is to say of the file."""
+        return self._finished
+
+    def staged(self) -> pa.Table:
+        """What has been written, before it is part of the store."""
+        import pyarrow.parquet as pq
+
+        return pq.read_table(self.temporary)
+
+    def abandon(self) -> None:
+        """Remove the file."""
+        self.temporary.unlink(missing_ok=True)
+
+
+class TableWriter(Part):
     """Writes one Parquet file of a table, in row groups of bounded memory.
 
     The groups are encoded by `encoder` while this thread goes on.
@@ -214,7 +273,7 @@ class TableWriter:
         encoder: Executor,
     ) -> None:
         self._contract = contracts()[table]
-        self.path, self.temporary = path, path.with_name(path.name + TEMPORARY)
+        self.path = path
         self.table, self.dataset, self.source_no, self._name = table, dataset, source_no, name
         self._file = self.temporary.open("wb")
         self._encoder, self._encoding = encoder, Future[None]()
@@ -276,12 +335,6 @@ class TableWriter:
         size = self.temporary.stat().st_size
         return File(self.table, self.dataset, self.source_no, self._name, self.rows, size, sha256)
 
-    def staged(self) -> pa.Table:
-        """What has been written, before it is part of the store."""
-        import pyarrow.parquet as pq
-
-        return pq.read_table(self.temporary)
-
     def abandon(self) -> None:
         """Close and remove the file, whatever state it is in."""
         self._waiting.clear()
@@ -291,7 +344,7 @@ class TableWriter:
                 self._parquet.close()
         with suppress(OSError):
             self._file.close()
-        self.temporary.unlink(missing_ok=True)
+        super().abandon()
 
 
 def read_groups(path: Path) -> Iterator[pa.Table]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from abpipe.catalog import commit, quoted, scan
+from abpipe.cluster import at
 from abpipe.contracts import Contract, contracts, derived_tables
 from abpipe.derived.engines import Engines, Query
 from abpipe.errors import NotFound
@@ -49,6 +52,7 @@ def derive(
     store: Path | str = "abstore",
     dataset: str | None = None,
     jobs: int | None = None,
+    cluster: str | Executor | None = None,
     memory_mb: int | None = None,
     progress: Progress | None = None,
 ) -> list[Derived]:
@@ -57,7 +61,9 @@ def derive(
     A table is made anew where the files it was made of, its query or the functions it calls have
     changed; others are left alone. `dataset` keeps to one (all), `jobs` is how many queries run at
     once (all cores), `memory_mb` what DuckDB may use for all of them before it spills to disk (1
-    GiB each). Queries of large tables run in other processes, which import the calling script, too.
+    GiB each). Queries of large tables run in other processes, which import the calling script, too;
+    with `cluster` (see `abpipe.cluster`) on other machines, which must find the store by the same
+    path.
 
     A call is one transaction: an error leaves the store as it was. Raises NotDerived for other
     tables, NotFound for another dataset, TooLittleMemory if a query cannot do with it.
@@ -65,21 +71,30 @@ def derive(
     wanted = needed(checked(tables) or derived_tables())
     opened = Store(store)
     opened.manifest()  # there must be a store: a transaction would make one
-    jobs = jobs or os.cpu_count() or 1
     names = [name for name in wanted if name in derived_tables()]
     done: list[Derived] = []
-    with opened.transaction() as transaction:
+    with opened.transaction() as transaction, _engines(opened, jobs, memory_mb, cluster) as engines:
         manifest = transaction.manifest
         if dataset is not None and dataset not in manifest.datasets:
             raise NotFound("dataset", dataset, f"It holds: {', '.join(manifest.datasets)}")
-        with Engines(jobs, memory_mb or jobs * MEMORY_MB, opened.folder / SPILL) as engines:
-            for one in [dataset] if dataset else manifest.datasets:
-                run = _Run(transaction, engines, manifest, one, progress)
-                done += [run.table(contracts()[name]) for name in names]
-                manifest = run.manifest
+        for one in [dataset] if dataset else manifest.datasets:
+            run = _Run(transaction, engines, manifest, one, progress)
+            done += [run.table(contracts()[name]) for name in names]
+            manifest = run.manifest
         if any(derived.is_new for derived in done):
             commit(transaction, manifest)
     return done
+
+
+@contextmanager
+def _engines(
+    store: Store, jobs: int | None, memory_mb: int | None, cluster: str | Executor | None
+) -> Iterator[Engines]:
+    with at(cluster, jobs) if cluster else nullcontext() as elsewhere:
+        jobs = elsewhere.jobs if elsewhere else jobs or os.cpu_count() or 1
+        memory_mb = memory_mb or jobs * MEMORY_MB
+        with Engines(jobs, memory_mb, store.folder / SPILL, elsewhere) as engines:
+            yield engines
 
 
 class _Run:
@@ -157,7 +172,7 @@ class _Run:
         return "\n".join(made)
 
     def _scan(self, name: str) -> str:
-        paths = [self._transaction.staged_path(file) for file in self._files(name)]
+        paths = [self._transaction.staged_path(file).absolute() for file in self._files(name)]
         return scan(f"[{', '.join(quoted(str(path)) for path in paths)}]")
 
     def _files(self, name: str) -> list[File]:

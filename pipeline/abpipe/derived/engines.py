@@ -14,10 +14,12 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from tempfile import gettempdir
 
 import duckdb
 import pyarrow as pa
 
+from abpipe.cluster import Cluster
 from abpipe.derived.registry import register
 from abpipe.errors import TooLittleMemory
 from abpipe.lineage import macros
@@ -38,9 +40,11 @@ class Query:
 class Engines:
     """Runs up to `jobs` queries at once, each with its share of the memory; a context manager."""
 
-    def __init__(self, jobs: int, memory_mb: int, spill: Path) -> None:
+    def __init__(
+        self, jobs: int, memory_mb: int, spill: Path, cluster: Cluster | None = None
+    ) -> None:
         self.jobs = max(1, min(jobs, memory_mb // LEAST_MB))
-        self.memory_mb, self._spill = memory_mb, spill
+        self.memory_mb, self._spill, self._cluster = memory_mb, spill, cluster
 
     def __enter__(self) -> Engines:
         self._spill.mkdir(exist_ok=True)  # DuckDB makes one folder only, not its parent
@@ -75,10 +79,12 @@ class Engines:
             yield self._answer(*waiting.popleft())
 
     def _submit(self, query: Query, *, alone: bool) -> Future[pa.Table]:
+        share = self.memory_mb // self.jobs
+        if self._cluster and not alone:
+            return self._cluster.submit(_work_elsewhere, query, share)
         if alone or self.jobs == 1:
             return self._thread.submit(_run, self._engine, query)
         if self._processes is None:
-            share = self.memory_mb // self.jobs
             self._processes = processes(self.jobs, _begin, share, self._spill, self._stop)
         return self._processes.submit(_work, query)
 
@@ -90,12 +96,12 @@ class Engines:
 
 
 def _connect(memory_mb: int, spill: Path) -> duckdb.DuckDBPyConnection:
-    """A DuckDB of one thread that knows abpipe's functions."""
+    """A DuckDB of one thread that knows abpipe's functions; it spills to a folder of its own."""
     connection = duckdb.connect(
         config={
             "threads": 1,
             "memory_limit": f"{memory_mb}MiB",
-            "temp_directory": str(spill / str(os.getpid())),
+            "temp_directory": str(spill / f"abpipe-{os.getpid()}-{threading.get_ident()}"),
         }
     )
     connection.execute("SET enable_progress_bar = false")  # abpipe has its own
@@ -127,3 +133,15 @@ def _begin(memory_mb: int, spill: Path, stop: Event) -> None:
 
 def _work(query: Query) -> pa.Table:
     return _run(_ENGINE, query)
+
+
+#: The engines of a cluster's process: one for each thread that tasks run in.
+_ENGINES = threading.local()
+
+
+def _work_elsewhere(query: Query, memory_mb: int) -> pa.Table:
+    """The answer of a query on a machine of a cluster, which spills to a disk of its own."""
+    made: dict[int, duckdb.DuckDBPyConnection] = vars(_ENGINES).setdefault("made", {})
+    if memory_mb not in made:
+        made[memory_mb] = _connect(memory_mb, Path(gettempdir()))
+    return _run(made[memory_mb], query)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from abpipe.cluster import Cluster, at
 from abpipe.errors import BadName, SameName, SeveralContents
 from abpipe.parallel import Workers
 from abpipe.remote import place
@@ -54,6 +57,7 @@ def ingest(
     store: Path | str = "abstore",
     dataset: str | None = None,
     jobs: int | None = None,
+    cluster: str | Executor | None = None,
     limit: int | None = None,
     replace: bool = False,
     keep_partial: bool = False,
@@ -69,7 +73,8 @@ def ingest(
     cores), `limit` the number of files (XML) or records (JSON) to read of each source. A source
     that the store has is left alone; one with other content needs `replace`. With `keep_partial`,
     what is readable of a broken source is kept, and marked. More than `max_rejects` rejects are an
-    error.
+    error. With `cluster`, an address or an executor, the work is done there (see
+    `abpipe.cluster`), and `jobs` is the number of tasks at a time.
 
     Ids in page records are people's, so they become pseudonyms: keyed hashes, with the key in
     `pseudonym_key`, by default a file of the user's own that is made on first use. `keep_ids` keeps
@@ -84,9 +89,9 @@ def ingest(
     options = {"limit": limit} if limit is not None else {}
     hidden = True if pseudonymize else False if keep_ids else None
     ids = Ids(hidden, Path(pseudonym_key) if pseudonym_key else None)
-    with Workers(jobs or _jobs(sources)) as workers:
+    with _workers(cluster, jobs or _jobs(sources), jobs) as workers:
         # imported here, so that the other processes start up while this one does
-        from abpipe.events.job import Job
+        from abpipe.events.job import Job, run
         from abpipe.raw.sources import find, paired
         from abpipe.store import Store
 
@@ -103,7 +108,20 @@ def ingest(
             Job(source, dataset or source.content.dataset, options, ids, keep_partial, max_rejects)
             for source in found
         ]
-        return [job.run(Store(store), workers, replace, progress) for job in todo]
+        return run(todo, Store(store), workers, replace, progress)
+
+
+@contextmanager
+def _workers(
+    cluster: str | Executor | None, n_local: int | None, jobs: int | None
+) -> Iterator[Workers | Cluster]:
+    """What parses blocks: a cluster if there is one, else processes of this machine."""
+    if cluster is None:
+        with Workers(n_local) as workers:
+            yield workers
+    else:
+        with at(cluster, jobs) as elsewhere:
+            yield elsewhere
 
 
 def _jobs(sources: Iterable[str | Path]) -> int | None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import count, islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from abpipe.cluster import Cluster
 from abpipe.contents import CONTENTS, Content
 from abpipe.contracts import classes, raw_tables
 from abpipe.contracts import dataset as known_dataset
@@ -36,9 +38,28 @@ from abpipe.raw.block import Block, Blocks, FilesBlock, Take, XmlBlock
 from abpipe.raw.sources import Source
 from abpipe.raw.streams import OnRead
 from abpipe.rows import Batch, table
-from abpipe.store import Store, TableWriter, Transaction
+from abpipe.store import Part, Store, Transaction
 
 IDS_PER_SOURCE = 1 << 32
+
+
+@dataclass(frozen=True)
+class Read:
+    """What reading a source gave: counts, new files, and why it ended too early."""
+
+    counts: Counter[str]
+    new: Mapping[str, Part]
+    broken: str | None
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A source that was read elsewhere: its size and hash, and what it gave unless it was known."""
+
+    identity: tuple[int, str]
+    files: dict[str, File] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    broken: str | None = None
 
 
 @dataclass
@@ -52,71 +73,119 @@ class Job:
     ids: Ids
     keep_partial: bool
     max_rejects: int | None
+    identity: tuple[int, str] = field(init=False)
     dataset: str = field(init=False)
     tool: str = field(init=False)
+    old: SourceEntry | None = field(init=False)
+    """The source that the store has by its name."""
+    source_no: int = field(init=False)
 
     def run(
-        self, store: Store, workers: Workers, replace: bool, progress: Progress | None
+        self, store: Store, workers: Workers | Cluster, replace: bool, progress: Progress | None
     ) -> Ingested:
         """Make the source part of the store, unless it is already."""
-        size, sha256 = self.source.identity()
+        self.identity = self.source.identity()
         self._prepare()
         with store.transaction() as transaction:
-            self.dataset = self.named or _only_dataset(transaction.manifest, self.source.name)
-            self.tool = self._tool(transaction.manifest)
-            old = self._same_name(transaction)
-            if old and (old.sha256, old.options) == (sha256, self.options) and not replace:
-                return Ingested(old, _rows(transaction, old.source_no), is_new=False)
-            if old and not replace:
-                what = "options" if old.sha256 == sha256 else "content"
-                raise SourceChanged(self.source.name, what)
-            self._same_ids(transaction, old)
-            source_no = old.source_no if old else transaction.manifest.next_source_no
-            on_read = partial(progress, self.source.name, size) if progress else None
-            counts, new, broken = self._write(transaction, workers, source_no, on_read)
-            from abpipe.catalog import commit  # only now: other processes were waiting for blocks
-            from abpipe.events.merge import merge
+            if known := self._join(transaction.manifest, replace):
+                return known
+            on_read = partial(progress, self.source.name, self.identity[0]) if progress else None
+            return self._store(transaction, self._write(transaction, workers, on_read))
 
-            if strange := counts["rejects.other-category"]:
-                raise OtherClasses(self.source.name, strange)
-            merged = merge(transaction, new, source_no)
-            ledger = Ledger.of(counts, merged.duplicates, merged.conflicts)
-            self._judge(new)
-            entry = SourceEntry(
-                source_no,
-                self.source.name,
-                self.dataset,
-                self.source.container,
-                self.source.content.name,
-                size,
-                sha256,
-                self.options,
-                broken,
-                ledger,
-            )
-            files = [*merged.files.values(), *self._classes(transaction)]
-            stale = commit(transaction, transaction.manifest.with_source(entry, files))
-            short = transaction.manifest.short(old) if old else ()
-            rows = _rows(transaction, source_no)
-            return Ingested(entry, rows, is_new=True, short=short, stale=stale)
+    def stage(self, store: Path, manifest: Manifest, source_no: int, replace: bool) -> Staged:
+        """Write the source's rows to files beside the store's, for another process to commit.
+
+        Nothing is written if the store has the source already.
+        """
+        self.identity = self.source.identity()
+        self._prepare()
+        known, self.source_no = self._join(manifest, replace), source_no
+        if known:
+            return Staged(self.identity)
+        with Store(store).staging(manifest) as transaction, Workers(1) as workers:
+            read = self._write(transaction, workers, None)
+            files = {name: part.finish() for name, part in read.new.items()}
+        return Staged(self.identity, files, read.counts, read.broken)
+
+    def finish(self, transaction: Transaction, staged: Staged, replace: bool) -> Ingested:
+        """Make what was staged part of the store."""
+        self.identity = staged.identity
+        if known := self._join(transaction.manifest, replace):
+            return known
+        new = {name: transaction.adopt(file) for name, file in staged.files.items()}
+        return self._store(transaction, Read(staged.counts, new, staged.broken))
+
+    def is_alone(self, manifest: Manifest) -> bool:
+        """Whether it can be read without a key, and without what other sources bring."""
+        needs_key = self._is_hidden() or self.named in manifest.forgotten
+        return self.named is not None and not needs_key
+
+    def known(self, manifest: Manifest) -> SourceEntry | None:
+        """The source that the store has by the name of this one, which has a dataset."""
+        self.dataset = self.named or ""
+        return self._same_name(manifest)
+
+    def _is_hidden(self) -> bool:
+        """Whether ids become pseudonyms."""
+        return self.source.content.private if self.ids.hidden is None else self.ids.hidden
+
+    def _join(self, manifest: Manifest, replace: bool) -> Ingested | None:
+        """Find its place in the store; what it brought, if the store has it already."""
+        self.dataset = self.named or _only_dataset(manifest, self.source.name)
+        self.tool = self._tool(manifest)
+        self.old = old = self._same_name(manifest)
+        sha256 = self.identity[1]
+        if old and (old.sha256, old.options) == (sha256, self.options) and not replace:
+            return Ingested(old, _rows(manifest, old.source_no), is_new=False)
+        if old and not replace:
+            raise SourceChanged(self.source.name, "options" if old.sha256 == sha256 else "content")
+        self._same_ids(manifest)
+        self.source_no = old.source_no if old else manifest.next_source_no
+        return None
+
+    def _store(self, transaction: Transaction, read: Read) -> Ingested:
+        """Commit what was read, less what is there already."""
+        from abpipe.catalog import commit  # only now: other processes were waiting for blocks
+        from abpipe.events.merge import merge
+
+        if strange := read.counts["rejects.other-category"]:
+            raise OtherClasses(self.source.name, strange)
+        merged = merge(transaction, read.new, self.source_no)
+        ledger = Ledger.of(read.counts, merged.duplicates, merged.conflicts)
+        self._judge(read.new)
+        entry = SourceEntry(
+            self.source_no,
+            self.source.name,
+            self.dataset,
+            self.source.container,
+            self.source.content.name,
+            *self.identity,
+            self.options,
+            read.broken,
+            ledger,
+        )
+        files = [*merged.files.values(), *self._classes(transaction)]
+        stale = commit(transaction, transaction.manifest.with_source(entry, files))
+        short = transaction.manifest.short(self.old) if self.old else ()
+        rows = _rows(transaction.manifest, self.source_no)
+        return Ingested(entry, rows, is_new=True, short=short, stale=stale)
 
     def _prepare(self) -> None:
         """Learn what parsing needs, and whose ids there are: the source's own name may hold one."""
         reading = parser(self.source)
         self.parse, self.veil = reading.parse, None
-        hidden = self.source.content.private if self.ids.hidden is None else self.ids.hidden
-        if hidden:
+        if self._is_hidden():
             self.veil = Veil(Key.load(self.ids.key), reading.ids)
             self.options = self.options | {"pseudonyms": self.veil.key.id}
             name = self.veil.text(self.source.name)
             self.source = dataclasses.replace(self.source, name=name)
 
-    def _same_ids(self, transaction: Transaction, old: SourceEntry | None) -> None:
+    def _same_ids(self, manifest: Manifest) -> None:
         """Raise OtherIds unless all of the dataset's ids are of one kind."""
         given = self.options.get("pseudonyms")
-        has_ids = [s for s in transaction.manifest.sources if _has_ids(CONTENTS[s.content])]
+        has_ids = [s for s in manifest.sources if _has_ids(CONTENTS[s.content])]
         for entry in has_ids if _has_ids(self.source.content) else ():
-            if entry.dataset == self.dataset and entry != old and entry.key != given:
+            if entry.dataset == self.dataset and entry != self.old and entry.key != given:
                 raise OtherIds(self.dataset, entry.key, given)
 
     def _forgotten(self, transaction: Transaction) -> Gone:
@@ -138,25 +207,19 @@ class Job:
             raise WrongTool(self.dataset, tool, self.source.name)
         return tool
 
-    def _same_name(self, transaction: Transaction) -> SourceEntry | None:
+    def _same_name(self, manifest: Manifest) -> SourceEntry | None:
         """The source that the store has by this name."""
-        for entry in transaction.manifest.sources:
+        for entry in manifest.sources:
             if (entry.name, entry.dataset) == (self.source.name, self.dataset):
                 return entry
         return None
 
-    def _write(
-        self,
-        transaction: Transaction,
-        workers: Workers,
-        source_no: int,
-        on_read: OnRead,
-    ) -> tuple[Counter[str], dict[str, TableWriter], str | None]:
+    def _write(self, transaction: Transaction, workers: Workers | Cluster, on_read: OnRead) -> Read:
         """Read the source to its end; its rows go to new files."""
         tables = self.source.content.tables
-        new = {name: transaction.writer(name, self.dataset, source_no) for name in tables}
+        new = {name: transaction.writer(name, self.dataset, self.source_no) for name in tables}
         gone = self._forgotten(transaction)
-        stamp = _Stamp(self.source.name, source_no * IDS_PER_SOURCE)
+        stamp = _Stamp(self.source.name, self.source_no * IDS_PER_SOURCE)
         counts: Counter[str] = Counter()
         broken = None
         try:
@@ -171,7 +234,7 @@ class Job:
             if not self.keep_partial:
                 raise
             broken = err.why
-        return counts, new, broken
+        return Read(counts, dict(new), broken)
 
     def _blocks(self, take: Take, on_read: OnRead) -> Blocks:
         left = self.options.get("limit")
@@ -182,7 +245,7 @@ class Job:
             if left == 0:
                 return
 
-    def _judge(self, new: dict[str, TableWriter]) -> None:
+    def _judge(self, new: Mapping[str, Part]) -> None:
         """Raise if there is nothing good in the source, or too much bad."""
         rejects, readable = new["rejects"].rows, new[self.source.content.proof].rows
         if readable and (self.max_rejects is None or rejects <= self.max_rejects):
@@ -202,6 +265,44 @@ class Job:
             writer = transaction.writer("classes", self.dataset, None)
             writer.write(table("classes", list(classes(self.tool))))
             yield writer.finish()
+
+
+def run(
+    jobs: list[Job],
+    store: Store,
+    workers: Workers | Cluster,
+    replace: bool,
+    progress: Progress | None,
+) -> list[Ingested]:
+    """Make sources part of a store, one commit each.
+
+    A cluster reads several at once where none needs a key or what the others bring: each is one
+    task, which writes its files into the store's folder.
+    """
+    if isinstance(workers, Cluster) and len(jobs) > 1:
+        with store.transaction() as transaction:
+            if all(job.is_alone(transaction.manifest) for job in jobs):
+                return _run_apart(jobs, transaction, workers, replace, progress)
+    return [job.run(store, workers, replace, progress) for job in jobs]
+
+
+def _run_apart(
+    jobs: list[Job],
+    transaction: Transaction,
+    cluster: Cluster,
+    replace: bool,
+    progress: Progress | None,
+) -> list[Ingested]:
+    manifest, place = transaction.manifest, transaction.store.folder.resolve()
+    free, tasks, done = count(manifest.next_source_no), [], []
+    for job in jobs:
+        known = job.known(manifest)
+        tasks.append((job, place, manifest, known.source_no if known else next(free), replace))
+    for job, staged in zip(jobs, cluster.each(Job.stage, tasks), strict=True):
+        done.append(job.finish(transaction, staged, replace))
+        if progress:
+            progress(job.source.name, job.identity[0], job.identity[0])
+    return done
 
 
 def _only_dataset(manifest: Manifest, source: str) -> str:
@@ -268,9 +369,9 @@ def _first(block: Block | Batch, n: int) -> tuple[Block | Batch, int]:
     return dataclasses.replace(block, end=block.start + begins[n]), 0
 
 
-def _rows(transaction: Transaction, source_no: int) -> dict[str, int]:
+def _rows(manifest: Manifest, source_no: int) -> dict[str, int]:
     rows = dict.fromkeys(raw_tables(), 0)
-    for file in transaction.manifest.files:
+    for file in manifest.files:
         if file.source_no == source_no:
             rows[file.table] += file.rows
     return rows

@@ -5,6 +5,7 @@ All of it is found by DuckDB, which spills to disk what does not fit its memory.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import resources
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from abpipe.manifest import File
-from abpipe.store import SPILL, TableWriter, Transaction, read_groups
+from abpipe.store import SPILL, Part, TableWriter, Transaction, read_groups
 
 MEMORY = "96MB"
 
@@ -50,10 +51,10 @@ class Merged:
     conflicts: int
 
 
-def merge(transaction: Transaction, new: dict[str, TableWriter], source_no: int) -> Merged:
+def merge(transaction: Transaction, new: Mapping[str, Part], source_no: int) -> Merged:
     """Drop the records of a new source that the dataset has already, and join repeated pictures."""
     with ThreadPoolExecutor() as pool:  # the last rows are encoded and synced side by side
-        files = dict(zip(new, pool.map(TableWriter.finish, new.values()), strict=True))
+        files = dict(zip(new, pool.map(lambda part: part.finish(), new.values()), strict=True))
     pa.default_memory_pool().release_unused()  # DuckDB has a pool of its own
     if "annotations" not in new:
         return _merge_rows(transaction, new, source_no, files)
@@ -80,7 +81,7 @@ def merge(transaction: Transaction, new: dict[str, TableWriter], source_no: int)
 
 
 def _merge_rows(
-    transaction: Transaction, new: dict[str, TableWriter], source_no: int, files: dict[str, File]
+    transaction: Transaction, new: Mapping[str, Part], source_no: int, files: dict[str, File]
 ) -> Merged:
     """Drop single rows that are there already; of a picture with two sizes, the first one stays."""
     duplicates = conflicts = 0
@@ -104,7 +105,7 @@ def _merge_rows(
 
 
 def _connect(
-    transaction: Transaction, new: dict[str, TableWriter], source_no: int
+    transaction: Transaction, new: Mapping[str, Part], source_no: int
 ) -> duckdb.DuckDBPyConnection:
     """Views of the new rows (`new_<table>`) and of those that the dataset has (`<table>`)."""
     spill = str(transaction.store.folder / SPILL)
@@ -160,7 +161,7 @@ def _has_repeats(con: duckdb.DuckDBPyConnection) -> bool:
 
 
 def _without_places(
-    transaction: Transaction, old: TableWriter, places: npt.NDArray[np.int64]
+    transaction: Transaction, old: Part, places: npt.NDArray[np.int64]
 ) -> TableWriter:
     """The file of a writer again, without the rows at some places."""
     writer, begin = transaction.writer(old.table, old.dataset, old.source_no), 0
@@ -171,7 +172,7 @@ def _without_places(
     return writer
 
 
-def _without(transaction: Transaction, old: TableWriter, ids: npt.NDArray[np.int64]) -> TableWriter:
+def _without(transaction: Transaction, old: Part, ids: npt.NDArray[np.int64]) -> TableWriter:
     """The file of a writer again, without the rows of some records."""
     writer = transaction.writer(old.table, old.dataset, old.source_no)
     for group in read_groups(old.temporary):

@@ -27,6 +27,11 @@ class XmlBlock:
     starts: npt.NDArray[np.int64]
     ends: npt.NDArray[np.int64]
 
+    @property
+    def used(self) -> int:
+        """How many bytes of the buffer it needs."""
+        return int(self.ends[-1]) if len(self.ends) else 0
+
 
 @dataclass(frozen=True)
 class JsonBlock:
@@ -43,6 +48,11 @@ class JsonBlock:
     shape: Shape = COCO_AB
     member: str | None = None
 
+    @property
+    def used(self) -> int:
+        """How many bytes of the buffer it needs."""
+        return self.end
+
 
 @dataclass(frozen=True)
 class FilesBlock:
@@ -54,6 +64,7 @@ class FilesBlock:
     buffer: Buffer
     members: list[str]
     paths: list[str | Url]
+    used = 0
 
 
 Block: TypeAlias = XmlBlock | JsonBlock | FilesBlock

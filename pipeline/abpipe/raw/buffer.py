@@ -28,6 +28,12 @@ class Buffer:
         """Memory of this process only, for a block that outgrew the shared ones."""
         return cls(bytearray(size + PADDING))
 
+    def copy(self, used: int) -> Buffer:
+        """The first bytes in memory of their own."""
+        copied = Buffer.private(used)
+        copied.view[:used] = self.view[:used]
+        return copied
+
     def release(self) -> None:
         """Let go of the memory, so that its owner can close it."""
         self.view.release()

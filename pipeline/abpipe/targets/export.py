@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from hashlib import file_digest
 from importlib import import_module
@@ -71,6 +72,7 @@ def export(
     heatmap: int | None = None,
     anonymous: bool = False,
     images: Path | str | None = None,
+    cluster: str | Executor | None = None,
     progress: Progress | None = None,
 ) -> Exported:
     """Write training targets of a dataset into the folder `out`.
@@ -85,7 +87,8 @@ def export(
     annotations, NULL for a picture without records): only records that meet it count, and pictures
     that have one. `split` names parts and their shares. `heatmap` adds dwell maps of so many rows
     and columns. `anonymous` coarsens times; ids of annotators are never exported. An earlier export
-    in `out` is replaced in one step.
+    in `out` is replaced in one step. Derived tables that are missing are made first, by the
+    `cluster` if there is one (see `abpipe.cluster`); the files are written here.
 
     Raises InTheWay if `out` holds anything else, CannotExport if it cannot be written, BadQuery for
     a condition that DuckDB refuses, BadSplit, UnknownForm, NeedsDataset or NotFound for what is
@@ -112,7 +115,7 @@ def export(
         with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as place:
             made = Path(place) / "made"
             made.mkdir()
-            with selected(store, options, Path(place) / "spill") as selection:
+            with selected(store, options, Path(place) / "spill", cluster) as selection:
                 missing = find(selection, options.images) if options.images else 0
                 module = import_module(FORMS[form])
                 files = module.write(selection, made, progress)

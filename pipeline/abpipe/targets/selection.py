@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -89,9 +90,11 @@ class Selection:
 
 
 @contextmanager
-def selected(store: Path | str, options: Options, spill: Path) -> Iterator[Selection]:
+def selected(
+    store: Path | str, options: Options, spill: Path, cluster: str | Executor | None = None
+) -> Iterator[Selection]:
     """The selection of a store; derived tables that it needs are made first."""
-    _derive(store, options)
+    _derive(store, options, cluster)
     opened = Store(store)
     manifest = _only(opened.manifest(), options.dataset)
     config = {"memory_limit": f"{MEMORY_MB}MiB", "temp_directory": str(spill)}
@@ -129,13 +132,13 @@ def the_dataset(manifest: Manifest, name: str | None) -> str:
     return name
 
 
-def _derive(store: Path | str, options: Options) -> None:
+def _derive(store: Path | str, options: Options, cluster: str | Executor | None) -> None:
     """Make the tables that are read, unless they are up to date: a store may be read-only."""
     needed = ["image_targets", *(["clicks_published"] if options.reading == "published" else [])]
     needed += ["visits"] if options.heatmap else []
     current = without_stale(Store(store).manifest())
     if not all(current.files_of(name, options.dataset) for name in needed):
-        derive(*needed, store=store, dataset=options.dataset)
+        derive(*needed, store=store, dataset=options.dataset, cluster=cluster)
 
 
 def _only(manifest: Manifest, dataset: str) -> Manifest:

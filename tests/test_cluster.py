@@ -1,0 +1,302 @@
+"""The seam to other machines: the content is that of a local run, whoever does the work."""
+
+from __future__ import annotations
+
+import pickle  # noqa: TID251 (what executors send errors with)
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import abpipe
+from abpipe import cluster
+from abpipe.contracts import raw_tables
+from abpipe.derived import derive
+from abpipe.errors import AbpipeError, BrokenSource, NoCluster, NotShared, TooManyRejects
+from abpipe.manifest import Manifest
+from abpipe.store import Store
+from abpipe.synth import synth
+
+TABLES = ("boxes", "clicks", "image_targets", "traces", "visits")
+
+
+class Pickling(ThreadPoolExecutor):
+    """Two threads that get and give what other machines would; counts its tasks."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self.tasks: list[str] = []
+
+    def submit(self, work: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
+        sent = pickle.dumps((work, arguments))
+        self.tasks.append(getattr(work, "__name__", "parse"))
+        return super().submit(_done, sent)
+
+
+def _done(sent: bytes) -> Any:
+    work, arguments = pickle.loads(sent)
+    try:
+        return pickle.loads(pickle.dumps(work(*arguments)))
+    except AbpipeError as err:
+        raise pickle.loads(pickle.dumps(err)) from None
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Queries run in pieces of a few kilobytes, so that there are many."""
+    monkeypatch.setattr(derive, "PIECE_BYTES", dict.fromkeys(derive.PIECE_BYTES, 1 << 18))
+
+
+@pytest.fixture
+def executor() -> Iterator[Pickling]:
+    with Pickling() as pool:
+        yield pool
+
+
+@pytest.fixture(scope="session")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Shards of a few blocks: ImageNet-AB in three, and COCO-AB."""
+    folder = tmp_path_factory.mktemp("archives")
+    shards = []
+    for seed in range(3):
+        made = synth(folder / str(seed), count=1200, seed=seed, jobs=1).archive
+        shards.append(made.rename(folder / f"shard-{seed}.tar.gz"))
+    coco = synth(folder / "coco", kind="coco", count=300, jobs=1).archive
+    return [*shards, coco]
+
+
+@pytest.fixture(scope="session")
+def local(archives: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of a local run."""
+    store = tmp_path_factory.mktemp("local") / "store"
+    abpipe.ingest(*archives, store=store, jobs=1)
+    abpipe.derive(*TABLES, store=store, jobs=1)
+    return store
+
+
+def files(store: Path) -> list[tuple[str, str, int | None, int, str]]:
+    """What the files of the tables are, but for their names."""
+    return [
+        (file.table, file.dataset, file.source_no, file.rows, file.sha256)
+        for file in Store(store).manifest().files
+    ]
+
+
+def raw(store: Path) -> list[tuple[str, str, int | None, int, str]]:
+    """The same of raw tables only."""
+    return [file for file in files(store) if file[0] in raw_tables()]
+
+
+def test_blocks_of_one_archive_are_parsed_elsewhere(
+    archives: list[Path], local: Path, store: Path, executor: Pickling
+) -> None:
+    for archive in archives:
+        abpipe.ingest(archive, store=store, cluster=executor)
+    assert raw(store) == raw(local)
+    assert "stage" not in executor.tasks
+    assert len(executor.tasks) > 6
+
+
+def test_many_archives_are_a_task_each(
+    archives: list[Path],
+    local: Path,
+    store: Path,
+    executor: Pickling,
+    faults: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+    monkeypatch.chdir(store.parent)  # where machines are, a relative path means nothing
+    done = abpipe.ingest(
+        *archives, store=store.name, cluster=executor, progress=lambda name, *_: told.append(name)
+    )
+    assert executor.tasks == ["stage"] * 4
+    assert told == [archive.name for archive in archives]
+    assert raw(store) == raw(local)
+    assert Store(store).manifest().sources == Store(local).manifest().sources
+    assert [result.is_new for result in done] == [True] * 4
+    again = abpipe.ingest(*archives, store=store, cluster=executor)
+    assert [result.is_new for result in again] == [False] * 4
+    assert [f for f in faults() if f.level == "error"] == []
+
+
+def test_a_broken_archive_stops_there_and_leaves_nothing(
+    archives: list[Path], store: Path, executor: Pickling, tmp_path: Path
+) -> None:
+    cut = tmp_path / "cut.tar.gz"
+    cut.write_bytes(archives[1].read_bytes()[:200_000])
+    with pytest.raises(BrokenSource) as error:
+        abpipe.ingest(archives[0], cut, archives[2], store=store, cluster=executor)
+    assert error.value.source == "cut.tar.gz"
+    assert [source.name for source in Store(store).manifest().sources] == ["shard-0.tar.gz"]
+    named = {Store(store).path(file) for file in Store(store).manifest().files}
+    assert {*store.rglob("*.parquet*")} == named
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_queries_run_elsewhere(
+    archives: list[Path],
+    local: Path,
+    store: Path,
+    executor: Pickling,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    abpipe.ingest(*archives, store=store, jobs=1)
+    monkeypatch.chdir(store.parent)  # where machines are, a relative path means nothing
+    abpipe.derive(*TABLES, store=store.name, cluster=executor)
+    assert {*executor.tasks} == {"_work_elsewhere"}
+    assert files(store) == files(local)
+
+
+def test_sources_with_ids_of_people_never_leave_as_a_whole(
+    store: Path, executor: Pickling, tmp_path: Path
+) -> None:
+    folders = []
+    for seed in range(2):
+        made = synth(tmp_path / str(seed), kind="pages", count=40, seed=seed, jobs=1).archive
+        folders.append(made.rename(tmp_path / f"pages-{seed}"))
+    abpipe.ingest(*folders, store=store, cluster=executor)
+    assert "stage" not in executor.tasks  # the key stays here
+
+
+def test_a_machine_that_does_not_see_the_store_says_so(tmp_path: Path) -> None:
+    with pytest.raises(NotShared) as error, Store(tmp_path / "elsewhere").staging(Manifest()):
+        pass
+    assert str(error.value) == (
+        f"{tmp_path / 'elsewhere'}: a machine of the cluster does not see this store. Its folder "
+        "must be on a file system that all machines share, at the same path: `--store`"
+    )
+
+
+def test_errors_come_back_from_other_machines_as_they_are() -> None:
+    for err in (BrokenSource("a.tar", "it ends", 5, "b.xml"), TooManyRejects("a", 3, 2, "x")):
+        back = pickle.loads(pickle.dumps(err))
+        assert (type(back), str(back), vars(back)) == (type(err), str(err), vars(err))
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("spark://host:7077", "this is no address of one"),
+        ("dask://", "this is no address of one"),
+        ("mpi://host", "this is no address of one"),
+    ],
+)
+def test_what_is_no_cluster_says_what_is_expected(run: Any, address: str, why: str) -> None:
+    code, out, _ = run("derive", "--cluster", address)
+    assert (code, out) == (1, "")
+    with pytest.raises(NoCluster) as error, cluster.at(address):
+        pass
+    assert error.value.why == why
+    assert str(error.value) == (
+        f"{address}: no cluster: {why}. Expected dask://HOST:PORT "
+        "(`pip install 'abpipe[cluster]'`) or mpi:// (mpi4py)"
+    )
+
+
+def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(NoCluster, match="distributed is not installed"), cluster.at("dask://a:1"):
+        pass
+
+
+Dask = tuple[str, list[subprocess.Popen[bytes]]]
+
+
+@pytest.fixture
+def dask(tmp_path: Path) -> Iterator[Dask]:
+    """A scheduler and two workers on loopback, each a process: its address, and the workers."""
+    file = tmp_path / "scheduler.json"
+    with ExitStack() as stack:
+
+        def start(command: str, *options: str) -> subprocess.Popen[bytes]:
+            line = [sys.executable, "-m", f"distributed.cli.dask_{command}"]
+            line += ["--host", "127.0.0.1", "--scheduler-file", str(file), "--no-dashboard"]
+            log = stack.enter_context((tmp_path / f"{command}.log").open("ab"))
+            run = subprocess.Popen([*line, *options], cwd=tmp_path, stdout=log, stderr=log)
+            stack.enter_context(run)
+            stack.callback(run.kill)
+            return run
+
+        start("scheduler", "--port", "0")
+        _wait(file.exists)
+        workers = [start("worker", "--no-nanny", "--nthreads", "1") for _ in range(2)]
+        from distributed import Client
+
+        with Client(scheduler_file=str(file), set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=60)
+            address = client.scheduler_info()["address"].replace("tcp://", "dask://")
+        yield address, workers
+
+
+def _wait(ready: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not ready():
+        assert time.monotonic() < end, "it took more than a minute"
+        time.sleep(0.05)
+
+
+@pytest.mark.beyond
+@pytest.mark.usefixtures("small_pieces")
+class TestDask:
+    """Two workers in processes of their own."""
+
+    def test_the_content_is_that_of_a_local_run(
+        self, dask: Dask, archives: list[Path], local: Path, store: Path
+    ) -> None:
+        abpipe.ingest(*archives, store=store, cluster=dask[0])
+        assert raw(store) == raw(local)
+        abpipe.derive(*TABLES, store=store, cluster=dask[0])
+        assert files(store) == files(local)
+
+    def test_a_worker_lost_while_blocks_are_parsed_costs_nothing(
+        self, dask: Dask, archives: list[Path], local: Path, store: Path
+    ) -> None:
+        address, (first, _) = dask
+        for archive in archives:
+            abpipe.ingest(archive, store=store, cluster=address, progress=_killing(first, 0.3))
+        assert raw(store) == raw(local)
+
+    def test_a_worker_lost_between_archives_costs_nothing(
+        self, dask: Dask, archives: list[Path], local: Path, store: Path
+    ) -> None:
+        address, (first, _) = dask
+        abpipe.ingest(*archives, store=store, cluster=address, progress=_killing(first, 1))
+        assert raw(store) == raw(local)
+
+    def test_a_worker_lost_while_queries_run_costs_nothing(
+        self, dask: Dask, archives: list[Path], local: Path, store: Path
+    ) -> None:
+        address, (first, _) = dask
+        abpipe.ingest(*archives, store=store, jobs=1)
+        progress = _killing(first, 0.3)
+        abpipe.derive(*TABLES, store=store, cluster=address, progress=progress)
+        assert files(store) == files(local)
+
+
+def _killing(worker: subprocess.Popen[bytes], share: float) -> Callable[[str, int, int], None]:
+    """Kills a worker when a share of the first work is done."""
+
+    def told(_name: str, total: int, done: int) -> None:
+        if done >= share * total and worker.poll() is None:
+            worker.kill()
+            worker.wait()
+
+    return told
+
+
+@pytest.mark.beyond
+def test_mpi_does_the_work_too(archives: list[Path], local: Path, store: Path) -> None:
+    pytest.importorskip("mpi4py")
+    start = [str(Path(sys.executable).with_name("mpiexec")), "-n", "3", sys.executable]
+    command = [*start, "-m", "mpi4py.futures", "-m", "abpipe"]
+    options = ["--cluster", "mpi://", "-q", "-s", str(store)]
+    subprocess.run([*command, "ingest", *map(str, archives), *options], check=True)
+    subprocess.run([*command, "derive", *TABLES, *options], check=True)
+    assert files(store) == files(local)
