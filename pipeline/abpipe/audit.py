@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
+from io import RawIOBase
 from itertools import product
 from pathlib import Path
 
@@ -16,14 +17,15 @@ import pyarrow.parquet as pq
 
 from abpipe.catalog import connect
 from abpipe.contents import ANNOTATIONS, CONTENTS
-from abpipe.contracts import Contract, contracts, derived_tables, raw_tables
-from abpipe.errors import BrokenSource
+from abpipe.contracts import Contract, contracts
+from abpipe.errors import BrokenSource, MissingSource
 from abpipe.events.parse import parser
 from abpipe.lineage import without_stale
 from abpipe.manifest import File, Manifest, SourceEntry
 from abpipe.parallel import Workers
 from abpipe.raw.sources import Source, find
-from abpipe.store import Store
+from abpipe.remote import opened, size_of
+from abpipe.store import Store, open_store
 
 #: Records that may be compared with tables that are not derived yet: more would take minutes.
 DERIVED_HERE = 200_000
@@ -61,12 +63,12 @@ def check(
         with Workers(jobs) as workers:
             found = [source for pattern in sources for source in find(str(pattern))]
             return [finding for source in found for finding in _source(source, workers)]
-    opened = Store(store)
-    whole = opened.manifest()
+    at = open_store(store)
+    whole = at.manifest()
     manifest = whole.only(dataset)
     current = without_stale(manifest)
-    findings = [finding for file in current.files for finding in _file(opened, file)]
-    findings += _strays(opened, whole)
+    findings = [finding for file in current.files for finding in _file(at, file)]
+    findings += _strays(at, whole)
     for file in manifest.files:
         if file not in current.files:
             what = "made by another version, and not read: `abpipe derive` makes it anew"
@@ -103,19 +105,24 @@ def _source(source: Source, workers: Workers) -> Iterator[Finding]:
 
 
 def _file(store: Store, file: File) -> Iterator[Finding]:
-    path = store.path(file)
-    if not path.is_file():
+    try:
+        stream = opened(store.path(file))
+    except (FileNotFoundError, MissingSource):
         yield Finding("error", file.path, "the manifest names this file, and it is missing")
         return
-    if path.stat().st_size != file.bytes:
-        yield Finding("error", file.path, f"{path.stat().st_size:,} bytes, written {file.bytes:,}")
-        return
-    with path.open("rb") as opened:
-        if hashlib.file_digest(opened, "sha256").hexdigest() != file.sha256:
+    with stream:
+        if (size := size_of(stream)) != file.bytes:
+            yield Finding("error", file.path, f"{size:,} bytes, written {file.bytes:,}")
+            return
+        if hashlib.file_digest(stream, "sha256").hexdigest() != file.sha256:
             yield Finding("error", file.path, "its bytes have changed since it was written")
             return
+        yield from _parquet(stream, file)
+
+
+def _parquet(stream: RawIOBase, file: File) -> Iterator[Finding]:
     try:
-        parquet = pq.ParquetFile(path)
+        parquet = pq.ParquetFile(stream)
     except (pa.ArrowException, OSError) as err:
         yield Finding("error", file.path, f"it cannot be read as Parquet: {err}")
         return
@@ -128,13 +135,11 @@ def _file(store: Store, file: File) -> Iterator[Finding]:
 
 
 def _strays(store: Store, manifest: Manifest) -> Iterator[Finding]:
-    named = {store.path(file) for file in manifest.files}
-    for table in (*raw_tables(), *derived_tables()):
-        for path in sorted((store.folder / table).glob("dataset=*/*.parquet")):
-            if path not in named:
-                place = path.relative_to(store.folder).as_posix()
-                what = "no manifest names this file; the next write removes it"
-                yield Finding("warning", place, what)
+    named = {file.path for file in manifest.files}
+    for path in sorted(store.found()):
+        if path not in named:
+            what = "no manifest names this file; the next write removes it"
+            yield Finding("warning", path, what)
 
 
 def _ledger(entry: SourceEntry, manifest: Manifest) -> Iterator[Finding]:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import duckdb
 
-from abpipe import __version__
+from abpipe import __version__, remote
 from abpipe.contracts import Contract, contracts, derived_tables
 from abpipe.derived.registry import register
 from abpipe.errors import AbpipeError, Storage
 from abpipe.lineage import macros, sql, without_stale
 from abpipe.manifest import Manifest
-from abpipe.store import CATALOGS, Store, Transaction
+from abpipe.remote import Place
+from abpipe.store import CATALOGS, Store, Transaction, open_store
 
 #: Where the store is, for whoever reads the catalog from elsewhere.
 VARIABLE = "abstore"
@@ -26,20 +27,22 @@ def connect(store: Path | str = "abstore", dataset: str | None = None) -> duckdb
     With `dataset`, they hold that dataset only. Raises NoStore if the folder holds none, NotFound
     if the store does not hold the dataset.
     """
-    opened = Store(store)
+    opened = open_store(store)
     manifest = opened.manifest()
     wanted = manifest.only(dataset)
     with suppress(
         OSError, duckdb.Error, AbpipeError
     ):  # a store may be read-only: its catalog stays as it is
-        _renew(opened, manifest)
+        if isinstance(opened.place, Path):
+            _renew(opened, manifest)
     connection = duckdb.connect()
     register(connection)
-    connection.execute(statements(wanted, opened.folder.resolve(), has_functions=True))
+    remote.register(connection, opened.place)
+    connection.execute(statements(wanted, opened.place, has_functions=True))
     return connection
 
 
-def statements(manifest: Manifest, default: Path | str, has_functions: bool = False) -> str:
+def statements(manifest: Manifest, default: Place | str, has_functions: bool = False) -> str:
     """The SQL that makes the tables and views; `default` is where the store is unless told.
 
     A derived table is read from its files where they are up to date, and is a view elsewhere; a
@@ -116,10 +119,13 @@ def _write(store: Store, manifest: Manifest) -> list[tuple[Path, Path]]:
     )
     sql, catalog = CATALOGS
     text, temporary = store.folder / sql, store.temporary(sql)
-    temporary.write_text(head + statements(manifest, "."), "utf-8")
+    place = store.place
+    from_here = "." if isinstance(place, Path) else place
+    temporary.write_text(head + statements(manifest, from_here), "utf-8")
     written = [(temporary, text)]
+    if not isinstance(place, Path):  # the text does: a database there would need to be fetched
+        return written
 
-    place = store.folder.resolve()
     database, temporary = store.folder / catalog, store.temporary(catalog)
     try:
         with duckdb.connect(temporary) as connection:

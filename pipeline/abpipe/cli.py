@@ -57,7 +57,7 @@ class Kind(StrEnum):
 
 
 StoreDir = Annotated[
-    Path, typer.Option("-s", "--store", envvar="ABPIPE_STORE", help="Folder of the store")
+    str, typer.Option("-s", "--store", envvar="ABPIPE_STORE", help="Folder or URL of the store")
 ]
 Dataset = Annotated[str | None, typer.Option("--dataset", help="Name of the dataset")]
 Jobs = Annotated[
@@ -78,7 +78,7 @@ Where = Annotated[str | None, typer.Option(help="SQL condition on pictures and r
 Annotator = Annotated[str | None, typer.Option(help="An annotator's id, or its pseudonym")]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON")]
 
-STORE = Path("abstore")
+STORE = "abstore"
 
 
 def _version(wanted: bool) -> None:

@@ -195,6 +195,28 @@ class NotShared(AbpipeError):
         )
 
 
+class LostRace(AbpipeError):
+    """Another process has committed to a store behind a URL meanwhile."""
+
+    def __init__(self, store: object) -> None:
+        self.store = store
+        super().__init__(
+            f"{store}: another process has written to this store meanwhile. "
+            "Nothing of it was stored. Run it again"
+        )
+
+
+class NotWritable(AbpipeError):
+    """A store where no file can be replaced on condition."""
+
+    def __init__(self, store: object, scheme: str) -> None:
+        self.store, self.scheme = store, scheme
+        super().__init__(
+            f"{store}: stores are read from {scheme}://, and written in folders and on S3 only. "
+            "Write it in a folder, and copy that"
+        )
+
+
 class BrokenStore(AbpipeError):
     """A folder that should be a store cannot be read as one."""
 

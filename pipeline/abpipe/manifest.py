@@ -123,19 +123,25 @@ class Manifest:
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
-        """The manifest in a file; an empty one if there is no file.
+        """The manifest in a file; an empty one if there is no file. Raises as `parse` does."""
+        try:
+            return cls.parse(path.read_bytes(), path.parent)
+        except FileNotFoundError:
+            return cls()
+
+    @classmethod
+    def parse(cls, content: bytes, store: object) -> Manifest:
+        """The manifest of a store.
 
         Raises WrongFormat for a store of another version, BrokenStore for anything else.
         """
         try:
-            found = orjson.loads(path.read_bytes())
-        except FileNotFoundError:
-            return cls()
+            found = orjson.loads(content)
         except orjson.JSONDecodeError as err:
-            raise BrokenStore(path.parent, f"manifest.json is no JSON: {err}") from None
+            raise BrokenStore(store, f"manifest.json is no JSON: {err}") from None
         version = found.get("format") if isinstance(found, dict) else None
         if version != FORMAT:
-            raise WrongFormat(path.parent, version, FORMAT)
+            raise WrongFormat(store, version, FORMAT)
         try:
             sources = tuple(
                 SourceEntry(**entry | {"ledger": Ledger(**entry["ledger"])})
@@ -144,7 +150,7 @@ class Manifest:
             files = tuple(File(**entry) for entry in found["files"])
             return cls(**found | {"sources": sources, "files": files})
         except (TypeError, KeyError) as err:
-            raise BrokenStore(path.parent, f"manifest.json misses or adds a field: {err}") from None
+            raise BrokenStore(store, f"manifest.json misses or adds a field: {err}") from None
 
     def json(self) -> bytes:
         """The text of the file."""

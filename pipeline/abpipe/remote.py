@@ -65,6 +65,10 @@ class Url:
     def __str__(self) -> str:
         return self.url
 
+    def absolute(self) -> Url:
+        """Itself, which means the same from anywhere."""
+        return self
+
     def exists(self) -> bool:
         """Whether it is there. Raises Refused or Unreachable where that cannot be told."""
         try:
@@ -124,6 +128,11 @@ def is_url(text: str) -> bool:
     return _URL.match(text) is not None
 
 
+def is_folded_url(path: Path) -> bool:
+    """Whether a path was a URL, of which paths keep one slash."""
+    return re.match(r"[a-z][a-z0-9+.-]+:/", str(path), re.IGNORECASE) is not None
+
+
 def place(text: str) -> Place:
     """The path or URL that a text names; `file://` is a path."""
     if not is_url(text):
@@ -138,6 +147,12 @@ def opened(file: Place | str, piece: int | None = None) -> RawIOBase:
     if isinstance(file, Url):
         return file.open(piece)
     return open(file, "rb", buffering=0)  # noqa: PTH123 (a Path for each of a million files)
+
+
+def register(connection: Any, where: Place) -> None:
+    """Have a DuckDB connection read files that lie there."""
+    if isinstance(where, Url) and where.scheme not in connection.list_filesystems():
+        connection.register_filesystem(where.at()[0])
 
 
 def size_of(file: RawIOBase) -> int | None:

@@ -17,7 +17,7 @@ from abpipe.errors import NotFound, SeveralDatasets
 from abpipe.manifest import File, Manifest, SourceEntry
 from abpipe.privacy import Key, blind
 from abpipe.rows import with_fewer, without
-from abpipe.store import Store, Transaction, read_groups
+from abpipe.store import Transaction, open_store, read_groups
 
 Ids = npt.NDArray[np.int64]
 
@@ -56,7 +56,7 @@ def forget(
     """
     if (annotator is None) == (source is None):
         raise ValueError("name either an annotator or a source")
-    opened = Store(store)
+    opened = open_store(store)
     opened.manifest()  # there must be a store: a transaction would make one
     with opened.transaction() as transaction:
         if annotator is not None:

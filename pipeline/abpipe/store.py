@@ -14,7 +14,7 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -27,6 +27,8 @@ import pyarrow as pa
 from abpipe.contracts import contracts, raw_tables
 from abpipe.errors import NoStore, NotShared, Storage
 from abpipe.manifest import File, Manifest
+from abpipe.remote import Place, Url
+from abpipe.remote import place as named
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -52,11 +54,25 @@ _STORAGE = {
 }
 
 
+def open_store(place: Path | str) -> Store:
+    """The store in a folder, or behind a URL."""
+    if isinstance(where := named(str(place)), Url):
+        from abpipe.remote_store import RemoteStore
+
+        return RemoteStore(where)
+    return Store(where)
+
+
 class Store:
     """A folder with a manifest. Readers take no lock: the files that it names never change."""
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
+
+    @property
+    def place(self) -> Place:
+        """Where it is, from anywhere."""
+        return self.folder.resolve()
 
     @property
     def manifest_path(self) -> Path:
@@ -69,9 +85,15 @@ class Store:
             raise NoStore(self.folder)
         return Manifest.read(self.manifest_path)
 
-    def path(self, file: File) -> Path:
+    def path(self, file: File) -> Place:
         """Where a file of the manifest is."""
         return self.folder / file.path
+
+    def found(self) -> Iterable[str]:
+        """The Parquet files that lie in the store, named by a manifest or not."""
+        for table in contracts():
+            for path in (self.folder / table).glob("dataset=*/*.parquet"):
+                yield path.relative_to(self.folder).as_posix()
 
     def temporary(self, name: str) -> Path:
         """A name of its own for a file that will replace another."""
@@ -157,7 +179,7 @@ class Transaction:
 
     def adopt(self, file: File) -> Part:
         """Take over a file that another process wrote under its temporary name."""
-        part = Part(self.store.path(file), file)
+        part = Part(self.store.folder / file.path, file)
         self._writers.append(part)
         return part
 
@@ -179,9 +201,9 @@ class Transaction:
         self.manifest = manifest
         self._writers.clear()
 
-    def staged_path(self, file: File) -> Path:
+    def staged_path(self, file: File) -> Place:
         """Where a file is now: it may not have its name yet."""
-        waiting = {writer.path: writer.temporary for writer in self._writers}
+        waiting: dict[Place, Path] = {part.path: part.temporary for part in self._writers}
         path = self.store.path(file)
         return waiting.get(path, path)
 
@@ -347,11 +369,11 @@ class TableWriter(Part):
         super().abandon()
 
 
-def read_groups(path: Path) -> Iterator[pa.Table]:
+def read_groups(path: Place) -> Iterator[pa.Table]:
     """The row groups of a file, one after the other."""
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path.open() if isinstance(path, Url) else path) as file:
         for i in range(file.num_row_groups):
             yield file.read_row_group(i)
 

@@ -10,7 +10,7 @@ from abpipe.catalog import connect
 from abpipe.contracts import derived_tables, raw_tables
 from abpipe.lineage import without_stale
 from abpipe.manifest import SourceEntry
-from abpipe.store import Store
+from abpipe.store import open_store
 
 _COVERAGE = """
 SELECT
@@ -51,7 +51,7 @@ class Summary:
 
 def summarize(store: Path | str = "abstore", dataset: str | None = None) -> Summary:
     """What a store, or one dataset of it, holds. Raises NoStore or NotFound if there is none."""
-    manifest = Store(store).manifest().only(dataset)
+    manifest = open_store(store).manifest().only(dataset)
     rows: dict[str, Counter[str]] = {name: Counter() for name in manifest.datasets}
     size: Counter[str] = Counter()
     for file in without_stale(manifest).files:

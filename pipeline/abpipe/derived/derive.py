@@ -18,7 +18,7 @@ from abpipe.derived.engines import Engines, Query
 from abpipe.errors import NotFound
 from abpipe.lineage import checked, digests, needed, sql
 from abpipe.manifest import File, Manifest
-from abpipe.store import SPILL, Store, Transaction
+from abpipe.store import SPILL, Store, Transaction, open_store
 
 MEMORY_MB = 1024  # for each query at a time
 
@@ -69,7 +69,7 @@ def derive(
     tables, NotFound for another dataset, TooLittleMemory if a query cannot do with it.
     """
     wanted = needed(checked(tables) or derived_tables())
-    opened = Store(store)
+    opened = open_store(store)
     opened.manifest()  # there must be a store: a transaction would make one
     names = [name for name in wanted if name in derived_tables()]
     done: list[Derived] = []
@@ -93,7 +93,7 @@ def _engines(
     with at(cluster, jobs) if cluster else nullcontext() as elsewhere:
         jobs = elsewhere.jobs if elsewhere else jobs or os.cpu_count() or 1
         memory_mb = memory_mb or jobs * MEMORY_MB
-        with Engines(jobs, memory_mb, store.folder / SPILL, elsewhere) as engines:
+        with Engines(jobs, memory_mb, store.folder / SPILL, store.place, elsewhere) as engines:
             yield engines
 
 

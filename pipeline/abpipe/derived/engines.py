@@ -19,11 +19,13 @@ from tempfile import gettempdir
 import duckdb
 import pyarrow as pa
 
+from abpipe import remote
 from abpipe.cluster import Cluster
 from abpipe.derived.registry import register
 from abpipe.errors import TooLittleMemory
 from abpipe.lineage import macros
 from abpipe.parallel import SPAWN, processes
+from abpipe.remote import Place
 
 LEAST_MB = 256  # for one query; with less memory, fewer run at once
 
@@ -41,14 +43,20 @@ class Engines:
     """Runs up to `jobs` queries at once, each with its share of the memory; a context manager."""
 
     def __init__(
-        self, jobs: int, memory_mb: int, spill: Path, cluster: Cluster | None = None
+        self,
+        jobs: int,
+        memory_mb: int,
+        spill: Path,
+        place: Place,
+        cluster: Cluster | None = None,
     ) -> None:
         self.jobs = max(1, min(jobs, memory_mb // LEAST_MB))
-        self.memory_mb, self._spill, self._cluster = memory_mb, spill, cluster
+        self.memory_mb, self._spill, self._place = memory_mb, spill, place
+        self._cluster = cluster
 
     def __enter__(self) -> Engines:
         self._spill.mkdir(exist_ok=True)  # DuckDB makes one folder only, not its parent
-        self._engine = _connect(self.memory_mb // self.jobs, self._spill)
+        self._engine = _connect(self.memory_mb // self.jobs, self._spill, self._place)
         self._thread = ThreadPoolExecutor(1)  # Ctrl-C is for this one
         self._processes: ProcessPoolExecutor | None = None
         self._stop = SPAWN.Event()
@@ -81,11 +89,13 @@ class Engines:
     def _submit(self, query: Query, *, alone: bool) -> Future[pa.Table]:
         share = self.memory_mb // self.jobs
         if self._cluster and not alone:
-            return self._cluster.submit(_work_elsewhere, query, share)
+            return self._cluster.submit(_work_elsewhere, query, share, self._place)
         if alone or self.jobs == 1:
             return self._thread.submit(_run, self._engine, query)
         if self._processes is None:
-            self._processes = processes(self.jobs, _begin, share, self._spill, self._stop)
+            self._processes = processes(
+                self.jobs, _begin, share, self._spill, self._place, self._stop
+            )
         return self._processes.submit(_work, query)
 
     def _answer(self, query: Query, answer: Future[pa.Table]) -> pa.Table:
@@ -95,7 +105,7 @@ class Engines:
             raise TooLittleMemory(query.table, self.memory_mb) from err
 
 
-def _connect(memory_mb: int, spill: Path) -> duckdb.DuckDBPyConnection:
+def _connect(memory_mb: int, spill: Path, place: Place) -> duckdb.DuckDBPyConnection:
     """A DuckDB of one thread that knows abpipe's functions; it spills to a folder of its own."""
     connection = duckdb.connect(
         config={
@@ -107,6 +117,7 @@ def _connect(memory_mb: int, spill: Path) -> duckdb.DuckDBPyConnection:
     connection.execute("SET enable_progress_bar = false")  # abpipe has its own
     connection.execute(macros())
     register(connection)
+    remote.register(connection, place)
     return connection
 
 
@@ -119,10 +130,10 @@ def _run(connection: duckdb.DuckDBPyConnection, query: Query) -> pa.Table:
 _ENGINE: duckdb.DuckDBPyConnection
 
 
-def _begin(memory_mb: int, spill: Path, stop: Event) -> None:
+def _begin(memory_mb: int, spill: Path, place: Place, stop: Event) -> None:
     """Make this process an engine, whose query breaks off when it is told to."""
     global _ENGINE
-    _ENGINE = connection = _connect(memory_mb, spill)
+    _ENGINE = connection = _connect(memory_mb, spill, place)
 
     def watch() -> None:
         stop.wait()
@@ -139,9 +150,10 @@ def _work(query: Query) -> pa.Table:
 _ENGINES = threading.local()
 
 
-def _work_elsewhere(query: Query, memory_mb: int) -> pa.Table:
+def _work_elsewhere(query: Query, memory_mb: int, place: Place) -> pa.Table:
     """The answer of a query on a machine of a cluster, which spills to a disk of its own."""
-    made: dict[int, duckdb.DuckDBPyConnection] = vars(_ENGINES).setdefault("made", {})
-    if memory_mb not in made:
-        made[memory_mb] = _connect(memory_mb, Path(gettempdir()))
-    return _run(made[memory_mb], query)
+    made: dict[object, duckdb.DuckDBPyConnection] = vars(_ENGINES).setdefault("made", {})
+    kind = memory_mb, place
+    if kind not in made:
+        made[kind] = _connect(memory_mb, Path(gettempdir()), place)
+    return _run(made[kind], query)

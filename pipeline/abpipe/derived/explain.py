@@ -8,7 +8,7 @@ from pathlib import Path
 from abpipe.contracts import contracts, derived_tables
 from abpipe.lineage import checked, functions, needed, sql, without_stale
 from abpipe.manifest import Manifest
-from abpipe.store import Store
+from abpipe.store import open_store
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def explain(*tables: str, store: Path | str = "abstore") -> list[Explanation]:
 
     Raises NotDerived for a table that no query makes, NoStore if there is no store.
     """
-    manifest = Store(store).manifest()
+    manifest = open_store(store).manifest()
     return [_explain(name, manifest) for name in checked(tables) or derived_tables()]
 
 

@@ -93,7 +93,7 @@ def ingest(
         # imported here, so that the other processes start up while this one does
         from abpipe.events.job import Job, run
         from abpipe.raw.sources import find, paired
-        from abpipe.store import Store
+        from abpipe.store import open_store
 
         found = paired([source for pattern in sources for source in find(str(pattern))])
         places: dict[tuple[str, str], Place] = {}
@@ -108,7 +108,7 @@ def ingest(
             Job(source, dataset or source.content.dataset, options, ids, keep_partial, max_rejects)
             for source in found
         ]
-        return run(todo, Store(store), workers, replace, progress)
+        return run(todo, open_store(store), workers, replace, progress)
 
 
 @contextmanager

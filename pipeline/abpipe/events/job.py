@@ -279,7 +279,7 @@ def run(
     A cluster reads several at once where none needs a key or what the others bring: each is one
     task, which writes its files into the store's folder.
     """
-    if isinstance(workers, Cluster) and len(jobs) > 1:
+    if isinstance(workers, Cluster) and len(jobs) > 1 and isinstance(store.place, Path):
         with store.transaction() as transaction:
             if all(job.is_alone(transaction.manifest) for job in jobs):
                 return _run_apart(jobs, transaction, workers, replace, progress)

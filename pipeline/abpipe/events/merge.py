@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from abpipe import remote
 from abpipe.manifest import File
 from abpipe.store import SPILL, Part, TableWriter, Transaction, read_groups
 
@@ -110,6 +111,7 @@ def _connect(
     """Views of the new rows (`new_<table>`) and of those that the dataset has (`<table>`)."""
     spill = str(transaction.store.folder / SPILL)
     con = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": spill})
+    remote.register(con, transaction.store.place)
     for table, writer in new.items():
         _view(con, f"new_{table}", [str(writer.temporary)])
         have = [

@@ -18,7 +18,8 @@ import orjson
 from abpipe import __version__
 from abpipe.contracts import classes
 from abpipe.errors import CannotExport, HoldsNoPictures, InTheWay, NeedsExtra, UnknownForm
-from abpipe.store import Store
+from abpipe.remote import is_folded_url
+from abpipe.store import open_store
 from abpipe.targets import croissant
 from abpipe.targets.pictures import find
 from abpipe.targets.reader import ABOUT, FORMAT
@@ -97,7 +98,7 @@ def export(
     HoldsNoPictures for one that has no place for `images`, NoPictures if that has none of them.
     """
     _look_for_form(form, images is not None)
-    folder, manifest = Path(out), Store(store).manifest()
+    folder, manifest = Path(out), open_store(store).manifest()
     shares = checked(split) if split else {}
     options = Options(
         form,
@@ -175,6 +176,8 @@ def _about(selection: Selection, folder: Path, files: dict[str, dict[str, Any]])
 
 def _look_out(folder: Path) -> None:
     """Refuse to replace what is no export, or more than that."""
+    if is_folded_url(folder):
+        raise CannotExport(folder, "an export goes to a folder of this machine, not to a URL")
     if not folder.exists():
         return
     if not folder.is_dir():

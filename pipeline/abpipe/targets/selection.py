@@ -13,6 +13,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
+from abpipe import remote
 from abpipe.catalog import statements
 from abpipe.contracts import contracts
 from abpipe.derived.derive import derive
@@ -20,7 +21,7 @@ from abpipe.derived.registry import register
 from abpipe.errors import BadQuery, NeedsDataset, NeedsInstances, NotFound, NothingChosen
 from abpipe.lineage import sql, text, without_stale
 from abpipe.manifest import Manifest
-from abpipe.store import Store
+from abpipe.store import open_store
 
 MEMORY_MB = 1024
 
@@ -95,12 +96,13 @@ def selected(
 ) -> Iterator[Selection]:
     """The selection of a store; derived tables that it needs are made first."""
     _derive(store, options, cluster)
-    opened = Store(store)
+    opened = open_store(store)
     manifest = _only(opened.manifest(), options.dataset)
     config = {"memory_limit": f"{MEMORY_MB}MiB", "temp_directory": str(spill)}
     with duckdb.connect(config=config) as connection:
         register(connection)
-        connection.execute(statements(manifest, opened.folder.resolve(), has_functions=True))
+        remote.register(connection, opened.place)
+        connection.execute(statements(manifest, opened.place, has_functions=True))
         ((has_truth,),) = connection.execute("SELECT count(*) > 0 FROM objects").fetchall()
         selection = Selection(connection, manifest, options, {}, 0, has_truth)
         try:
@@ -136,7 +138,7 @@ def _derive(store: Path | str, options: Options, cluster: str | Executor | None)
     """Make the tables that are read, unless they are up to date: a store may be read-only."""
     needed = ["image_targets", *(["clicks_published"] if options.reading == "published" else [])]
     needed += ["visits"] if options.heatmap else []
-    current = without_stale(Store(store).manifest())
+    current = without_stale(open_store(store).manifest())
     if not all(current.files_of(name, options.dataset) for name in needed):
         derive(*needed, store=store, dataset=options.dataset, cluster=cluster)
 

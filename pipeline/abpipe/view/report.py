@@ -19,7 +19,7 @@ from abpipe.contracts import derived_tables
 from abpipe.errors import BadOutput, NeedsExtra
 from abpipe.lineage import without_stale
 from abpipe.manifest import Manifest
-from abpipe.store import Store
+from abpipe.store import open_store
 
 if TYPE_CHECKING:
     from abpipe.events.ingest import Progress
@@ -115,7 +115,7 @@ def report(
     from abpipe.view.layout import page
 
     output = Path(output)
-    manifest = without_stale(Store(store).manifest().only(dataset))
+    manifest = without_stale(open_store(store).manifest().only(dataset))
     found = [_about(store, manifest.only(name), progress) for name in manifest.datasets]
     text = page(found, manifest).encode()
     _write(output, text)

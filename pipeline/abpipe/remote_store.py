@@ -1,0 +1,180 @@
+"""Stores behind URLs: read by any of fsspec's file systems, written on S3.
+
+New files are written on this machine first and uploaded under names that are never used again; the
+commit is a conditional put of `manifest.json`: it replaces the one that was read, or none, else
+another process was first. There is no lock. Nobody reads what no manifest names: what a crash
+leaves behind goes with a commit a day later, when no other process can be about to name it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast
+
+from abpipe.contracts import contracts
+from abpipe.errors import LostRace, MissingSource, NoStore, NotWritable
+from abpipe.manifest import File, Manifest
+from abpipe.remote import Url, told
+from abpipe.store import CATALOGS, MANIFEST, Store, Transaction
+
+#: How old a file is that no manifest names and nobody will name any more.
+ABANDONED = timedelta(days=1)
+_TRIES = 5  # to read a manifest that others replace meanwhile
+
+
+class RemoteStore(Store):
+    """A store behind a URL; `folder` is where new files are until they are uploaded."""
+
+    def __init__(self, url: Url) -> None:
+        super().__init__(".")
+        self.url = Url(url.url.rstrip("/"))
+        self._fs, self._path = self.url.at()
+
+    @property
+    def place(self) -> Url:
+        """Where it is."""
+        return self.url
+
+    def manifest(self) -> Manifest:
+        """What the store holds. Raises NoStore if there is none."""
+        found, tag = self._read()
+        if tag is None:
+            raise NoStore(self.url)
+        return found
+
+    def path(self, file: File) -> Url:
+        """Where a file of the manifest is."""
+        return Url(f"{self.url}/{file.path}")
+
+    def found(self) -> dict[str, datetime]:
+        """The Parquet files that lie in the store, named by a manifest or not, and since when."""
+        files = {}
+        for table in contracts():
+            listed: dict[str, Any] = {}
+            with suppress(FileNotFoundError), told(str(self.url)):
+                listed = self._fs.find(f"{self._path}/{table}", detail=True)
+            for name, about in listed.items():
+                if name.endswith(".parquet"):
+                    since = about.get("LastModified") or datetime.now(UTC)
+                    files[name.removeprefix(self._path).lstrip("/")] = since
+        return files
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """The store for writing: nothing is visible before the commit.
+
+        Raises LostRace if another process committed meanwhile, NotWritable unless on S3.
+        """
+        if self.url.scheme != "s3":
+            raise NotWritable(self.url, self.url.scheme)
+        with TemporaryDirectory(prefix="abpipe-") as folder:
+            self.folder = Path(folder)
+            manifest, tag = self._read()
+            transaction = RemoteTransaction(self, manifest, tag)
+            try:
+                yield transaction
+            finally:
+                transaction.close()
+
+    def upload(self, file: Path, name: str) -> None:
+        """Put a file into the store."""
+        with told(f"{self.url}/{name}"):
+            self._fs.put_file(str(file), f"{self._path}/{name}")
+
+    def remove(self, names: list[str]) -> None:
+        """Remove files of the store; what cannot be removed stays, and harms nobody."""
+        with suppress(Exception):
+            self._fs.rm([f"{self._path}/{name}" for name in names])
+
+    def put_manifest(self, content: bytes, tag: str | None) -> str:
+        """Replace the manifest with that tag, or none; the tag of the new one.
+
+        Raises LostRace if it is another one by now.
+        """
+        bucket, key, _ = self._fs.split_path(f"{self._path}/{MANIFEST}")
+        only_if = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
+        with told(f"{self.url}/{MANIFEST}"):
+            try:
+                done = self._fs.call_s3(
+                    "put_object", Bucket=bucket, Key=key, Body=content, **only_if
+                )
+            except OSError as err:
+                response = getattr(err.__cause__, "response", {})
+                if response.get("Error", {}).get("Code") in _LOST:
+                    raise LostRace(self.url) from err
+                raise
+        return cast("str", done["ETag"])
+
+    def _read(self) -> tuple[Manifest, str | None]:
+        """The manifest and its tag; an empty one, and None, if there is none."""
+        url = Url(f"{self.url}/{MANIFEST}")
+        for _ in range(_TRIES):
+            try:
+                before = url.info()
+                with url.open() as file:
+                    content = file.read()
+                if url.info() == before:
+                    return Manifest.parse(content, self.url), before.get("ETag", "")
+            except (FileNotFoundError, MissingSource):
+                return Manifest(), None
+        raise LostRace(self.url)
+
+
+#: What S3 answers where a condition of a put does not hold (the second: two puts at a time).
+_LOST = ("PreconditionFailed", "ConditionalRequestConflict")
+
+
+class RemoteTransaction(Transaction):
+    """New files of a store behind a URL."""
+
+    store: RemoteStore
+
+    def __init__(self, store: RemoteStore, manifest: Manifest, tag: str | None) -> None:
+        super().__init__(store, manifest)
+        self._tag = tag
+        self._uploaded: list[str] = []
+        self._gone: list[str] = []
+
+    def name_files(self, manifest: Manifest) -> None:
+        """Upload the new files that a manifest names: the last step before its commit."""
+        waiting = self._waiting()
+        for file in manifest.files:
+            if file.path in waiting:
+                self._uploaded.append(file.path)
+                self.store.upload(waiting[file.path], file.path)
+
+    def commit(self, manifest: Manifest) -> None:
+        """Make the store hold exactly what the manifest names."""
+        self._tag = self.store.put_manifest(manifest.json(), self._tag)
+        named = {file.path for file in manifest.files}
+        self._gone = [file.path for file in self.manifest.files if file.path not in named]
+        self.manifest = manifest
+        self._uploaded.clear()
+
+    def staged_path(self, file: File) -> Any:
+        """Where a file is now: it may not have been uploaded yet."""
+        return self._waiting().get(file.path) or self.store.path(file)
+
+    def sweep(self) -> None:
+        """Remove what was replaced, what was not committed, and what a crash left long ago."""
+        self.store.remove([*self._gone, *self._uploaded])
+        named = {file.path for file in self.manifest.files}
+        old = datetime.now(UTC) - ABANDONED
+        left = [name for name, since in self.store.found().items() if since < old]
+        self.store.remove([name for name in left if name not in named])
+
+    def close(self) -> None:
+        """Drop whatever was not committed, and what the commit made superfluous."""
+        catalog = self.store.folder / CATALOGS[0]
+        if catalog.exists():
+            self.store.upload(catalog, catalog.name)
+        super().close()
+
+    def _waiting(self) -> dict[str, Path]:
+        """The new files, by the paths that they will have in the store."""
+        folder = self.store.folder
+        return {part.path.relative_to(folder).as_posix(): part.temporary for part in self._writers}
