@@ -10,10 +10,15 @@ import numpy as np
 import orjson
 import pytest
 from PIL import Image
+from selenium.webdriver import Chrome, Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
+from abpipe.view import style
 from abpipe.view.player import write
 from abpipe.view.records import Source, page, picture
 from abpipe.view.scene import LAYERS, Action, Answer, Panel, Scene
+
+from .conftest import screen
 
 
 def data(path: Path) -> Any:
@@ -77,3 +82,65 @@ def test_the_samples_pages_are_grids(samples: Path, tmp_path: Path) -> None:
 def test_the_speed_asked_for_can_be_chosen(speed: float, tmp_path: Path) -> None:
     write(Scene("record", "a", "a", (Panel("", 10, 10),), 1), LAYERS, tmp_path / "a.html", speed)
     assert speed in data(tmp_path / "a.html")["speeds"]
+
+
+def shown(window: Chrome, marks: str) -> int:
+    """How many of some marks can be seen."""
+    script = """return [...document.querySelectorAll(arguments[0])].filter(one =>
+        getComputedStyle(one).visibility === "visible" &&
+        getComputedStyle(one.closest("[class^=layer]")).display !== "none").length"""
+    return int(window.execute_script(script, marks))
+
+
+def now(window: Chrome) -> float:
+    return float(window.find_element("id", "time").get_property("value"))  # type: ignore[arg-type]
+
+
+def test_a_page_plays_and_is_driven_by_keys(window: Chrome, samples: Path, tmp_path: Path) -> None:
+    scene = picture(Source(samples), "37467")
+    write(scene, LAYERS, tmp_path / "a.html", 20)
+    window.get((tmp_path / "a.html").as_uri())
+    icons, lines = ".layer-clicks > g", ".layer-trace line"
+    assert abs(now(window) - scene.end_ms) <= 1 and shown(window, icons) == 2
+    whole = shown(window, lines)
+    assert whole == 2 * sum(len(visit.t_ms) - 1 for visit in scene.panels[0].visits)
+
+    body = window.find_element("tag name", "body")
+    body.send_keys(Keys.HOME)
+    assert (now(window), shown(window, lines), shown(window, icons)) == (0, 0, 0)
+    body.send_keys(Keys.ARROW_RIGHT)
+    body.send_keys(Keys.ARROW_RIGHT)
+    second = now(window)
+    assert 0 < second < scene.end_ms
+    body.send_keys(Keys.ARROW_LEFT)
+    assert now(window) < second
+
+    body.send_keys(" ")
+    assert window.find_element("id", "play").text == "Pause"
+    WebDriverWait(window, 10).until(lambda page: now(page) > second + 500)
+    body.send_keys(" ")
+    paused = now(window)
+    assert 0 < shown(window, lines) < whole or paused >= scene.end_ms - 1
+    body.send_keys(Keys.END)
+    window.find_element("xpath", "//label[contains(., 'trace')]/input").click()
+    assert (shown(window, lines), shown(window, icons)) == (0, 2)
+    assert len(window.find_elements("css selector", "#table tr")) == 1 + len(
+        scene.panels[0].visits
+    ) + len(scene.panels[0].actions)
+    assert window.get_log("browser") == []  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["day", "night"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_page_fits_the_screen(
+    width: int, dark: bool, window: Chrome, samples: Path, tmp_path: Path
+) -> None:
+    write(page(Source(samples), "n02950826_176"), LAYERS, tmp_path / "a.html", 1)
+    screen(window, width, 800, dark)
+    window.get((tmp_path / "a.html").as_uri())
+    script = "return [document.documentElement.scrollWidth, getComputedStyle(document.body).color]"
+    wide, ink = window.execute_script(script)
+    assert wide <= width
+    parts = [int((style.DARK if dark else style.LIGHT)["ink"][i : i + 2], 16) for i in (1, 3, 5)]
+    assert ink == f"rgb({parts[0]}, {parts[1]}, {parts[2]})"
+    assert window.get_log("browser") == []  # type: ignore[no-untyped-call]
