@@ -204,7 +204,7 @@ def test_an_unknown_picture_is_told(samples: Path) -> None:
         picture(Source(samples), "n00000000_1.JPEG")
     assert str(error.value) == (
         "the store holds no picture 'n00000000_1.JPEG'. It holds such as 107330 or "
-        "n01817953_105: `abpipe sql 'SELECT image_id FROM image_sizes'`"
+        "n01817953_105: `abpipe sql 'SELECT image_id FROM images'`"
     )
 
 

@@ -11,12 +11,14 @@ import duckdb
 import numpy as np
 
 from abpipe.catalog import connect
+from abpipe.contracts import contracts
 from abpipe.errors import BadQuery, NoPage, NoSize, NotFound, NothingChosen, SeveralDatasets
 from abpipe.image_ids import image_id
-from abpipe.lineage import text
+from abpipe.lineage import needed, sql, text
 from abpipe.view import pictures
 from abpipe.view.scene import Action, Answer, Box, Kind, Panel, Scene, Visit, seconds
 
+DRAWN = ("clicks", "ground_truth", "icons", "traces")  # and what they read
 GRID = {"rows": 48, "columns": 48}  # of a dwell map
 SLOTS, SLOTS_A_ROW = 48, 8  # of a page
 ABREAST = 3  # annotators
@@ -125,15 +127,15 @@ def _by_slot(panels: list[Panel]) -> dict[int, Panel]:
 def _records(connection: duckdb.DuckDBPyConnection, name: str, annotator: str | None) -> Wanted:
     """The records of a picture, in order; the picture alone if it has none."""
     found = image_id(name)
+    known = "SELECT image_id, dataset FROM images UNION SELECT image_id, dataset FROM pictures"
     query = (
-        "SELECT image_sizes.image_id, image_sizes.dataset, annotation_id, annotator_id "
-        "FROM image_sizes LEFT JOIN annotations USING (image_id, dataset) "
-        "WHERE image_id = ? ORDER BY annotation_id"
+        f"SELECT image_id, dataset, annotation_id, annotator_id FROM ({known}) "
+        "LEFT JOIN annotations USING (image_id, dataset) WHERE image_id = ? ORDER BY annotation_id"
     )
     rows = connection.execute(query, [found]).fetchall()
     if not rows:
         raise NotFound("picture", name, _examples(connection))
-    if len(datasets := dict.fromkeys(row[1] for row in rows)) > 1:
+    if len(datasets := sorted({row[1] for row in rows})) > 1:
         raise SeveralDatasets(found, datasets)
     if annotator is None:
         return [row[:3] for row in rows]
@@ -144,9 +146,9 @@ def _records(connection: duckdb.DuckDBPyConnection, name: str, annotator: str | 
 
 
 def _examples(connection: duckdb.DuckDBPyConnection) -> str:
-    query = "SELECT min(image_id) FROM image_sizes GROUP BY dataset ORDER BY dataset"
+    query = "SELECT min(image_id) FROM images GROUP BY dataset ORDER BY dataset"
     some = " or ".join(name for (name,) in connection.execute(query).fetchall())
-    return f"It holds such as {some}: `abpipe sql 'SELECT image_id FROM image_sizes'`"
+    return f"It holds such as {some}: `abpipe sql 'SELECT image_id FROM images'`"
 
 
 def _panels(
@@ -159,6 +161,7 @@ def _panels(
     )
     rows = [(place, *row) for place, row in enumerate(wanted)]
     connection.executemany("INSERT INTO wanted VALUES (?, ?, ?, ?)", rows)
+    _derive(connection)
     found = connection.execute(text("view", "panels.sql"), GRID)
     names = [column[0] for column in found.description or ()]
     records = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
@@ -173,6 +176,26 @@ def _panels(
         )
         for row in records
     ]
+
+
+def _derive(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the tables that are drawn, of the wanted pictures alone, whatever the store has derived.
+
+    Temporary tables hide those of the store. Records come with all others of their picture, for
+    these say how it was turned.
+    """
+    for name in needed(DRAWN):
+        contract = contracts()[name]
+        columns = {column.name for column in contract.columns}
+        if not contract.is_raw:
+            query = sql(name)
+        elif "annotation_id" in columns and name != "annotations":
+            query = f"FROM main.{name} SEMI JOIN annotations USING (annotation_id)"
+        elif "image_id" in columns:
+            query = f"FROM main.{name} SEMI JOIN wanted USING (image_id, dataset)"
+        else:
+            continue
+        connection.execute(f"CREATE TEMP TABLE {name} AS {query}")
 
 
 def _panel(row: dict[str, Any], begin: int, file: Path | None, most: int) -> Panel:
