@@ -9,7 +9,7 @@ import signal
 import sys
 
 from abpipe.errors import AbpipeError
-from abpipe.process import leave, start_fast
+from abpipe.process import guard_output, leave, start_fast
 
 INTERRUPTED = 130
 
@@ -17,6 +17,7 @@ INTERRUPTED = 130
 def run() -> None:
     """The command as a process of its own."""
     start_fast()
+    guard_output()
     try:
         main()
     except SystemExit as end:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from io import RawIOBase
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -24,8 +26,13 @@ from abpipe.lineage import without_stale
 from abpipe.manifest import File, Manifest, SourceEntry
 from abpipe.parallel import Workers
 from abpipe.raw.sources import Source, find
-from abpipe.remote import opened, size_of
+from abpipe.remote import opened, size_at, size_of
 from abpipe.store import Store, open_store
+
+if TYPE_CHECKING:
+    from abpipe.events.ingest import Progress
+
+T = TypeVar("T")
 
 #: Records that may be compared with tables that are not derived yet: more would take minutes.
 DERIVED_HERE = 200_000
@@ -52,6 +59,7 @@ def check(
     store: Path | str = "abstore",
     dataset: str | None = None,
     jobs: int | None = None,
+    progress: Progress | None = None,
 ) -> list[Finding]:
     """Verify a store, or (if any are named) sources without ingesting them.
 
@@ -62,12 +70,13 @@ def check(
     if sources:
         with Workers(jobs) as workers:
             found = [source for pattern in sources for source in find(str(pattern))]
-            return [finding for source in found for finding in _source(source, workers)]
+            return [finding for source in found for finding in _source(source, workers, progress)]
     at = open_store(store)
     whole = at.manifest()
     manifest = whole.only(dataset)
     current = without_stale(manifest)
-    findings = [finding for file in current.files for finding in _file(at, file)]
+    every = _told("files", current.files, progress)
+    findings = [finding for file in every for finding in _file(at, file)]
     findings += _strays(at, whole)
     for file in manifest.files:
         if file not in current.files:
@@ -77,16 +86,29 @@ def check(
     if not any(finding.level == "error" for finding in findings):  # queries need sound files
         with connect(store, dataset) as connection:
             made = {file.table for file in current.files}
-            findings += _contents(connection, [name for name in contracts() if name in made])
-            findings += _records(connection, current)
+            names = [name for name in contracts() if name in made]
+            findings += _contents(connection, names, progress)
+            findings += _records(connection, current, progress)
     return findings
 
 
-def _source(source: Source, workers: Workers) -> Iterator[Finding]:
+def _told(name: str, items: Sequence[T], progress: Progress | None) -> Iterator[T]:
+    """Each of some items; progress is told when one is done with."""
+    for done, item in enumerate(items, 1):
+        yield item
+        if progress:
+            progress(name, len(items), done)
+
+
+def _source(source: Source, workers: Workers, progress: Progress | None) -> Iterator[Finding]:
     counts: Counter[str] = Counter()
     proof, readable = source.content.proof, 0
+    blocks = source.blocks
+    if progress and source.container != "folder":  # whose size only a walk tells
+        on_read = partial(progress, source.name, size_at(source.path))
+        blocks = partial(source.blocks, on_read=on_read)
     try:
-        for batch in workers.map(parser(source).parse, source.blocks):
+        for batch in workers.map(parser(source).parse, blocks):
             counts += batch.counts
             readable += batch.tables[proof].num_rows if proof in batch.tables else 0
     except BrokenSource as err:
@@ -163,8 +185,10 @@ def _ledger(entry: SourceEntry, manifest: Manifest) -> Iterator[Finding]:
         yield Finding("note", entry.name, f"field without a column, kept in extra: {name}", n)
 
 
-def _contents(connection: duckdb.DuckDBPyConnection, tables: list[str]) -> Iterator[Finding]:
-    for name in tables:
+def _contents(
+    connection: duckdb.DuckDBPyConnection, tables: list[str], progress: Progress | None
+) -> Iterator[Finding]:
+    for name in _told("tables", tables, progress):
         contract = contracts()[name]
         for what, n in _violations(connection, contract):
             yield Finding("error", name, what, n)
@@ -178,7 +202,9 @@ def _contents(connection: duckdb.DuckDBPyConnection, tables: list[str]) -> Itera
         yield Finding("warning", "annotations", what, n)
 
 
-def _records(connection: duckdb.DuckDBPyConnection, current: Manifest) -> Iterator[Finding]:
+def _records(
+    connection: duckdb.DuckDBPyConnection, current: Manifest, progress: Progress | None
+) -> Iterator[Finding]:
     """What records say against themselves: each rule is a query in `findings/`."""
     n_records = sum(file.rows for file in current.files_of("annotations"))
     made = {(file.table, file.dataset) for file in current.files}
@@ -187,12 +213,15 @@ def _records(connection: duckdb.DuckDBPyConnection, current: Manifest) -> Iterat
         yield Finding("note", "annotations", what, n_records)
         return
     connection.execute("CREATE TEMP TABLE audit AS FROM audit")  # most rules read it
-    yield from compare(connection)
+    yield from compare(connection, progress)
 
 
-def compare(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
+def compare(
+    connection: duckdb.DuckDBPyConnection, progress: Progress | None = None
+) -> Iterator[Finding]:
     """What records of a store say against themselves, by the tables audit and traces."""
-    for rule in sorted(files("abpipe").joinpath("findings").iterdir(), key=lambda file: file.name):
+    rules = sorted(files("abpipe").joinpath("findings").iterdir(), key=lambda file: file.name)
+    for rule in _told("records", rules, progress):
         query = rule.read_text("utf-8")
         level, _, what = query.partition("\n")[0].removeprefix("-- ").partition(": ")
         found = connection.execute(

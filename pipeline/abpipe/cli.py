@@ -359,9 +359,11 @@ def check(
     from abpipe import render
     from abpipe.audit import check as run
     from abpipe.process import spare_pandas
+    from abpipe.progress import watched, weighed
 
     spare_pandas()
-    found = run(*(sources or ()), store=store, dataset=dataset, jobs=jobs)
+    with (weighed if sources else watched)(quiet or json) as progress:
+        found = run(*(sources or ()), store=store, dataset=dataset, jobs=jobs, progress=progress)
     if json:
         render.as_json(found)
     elif not quiet:
@@ -382,13 +384,20 @@ def forget(
 ) -> None:
     """Remove every trace of an annotator or a source from a store."""
     from abpipe import render
+    from abpipe.progress import watched
     from abpipe.removal import forget as run
 
     if (annotator is None) == (source is None):
         raise typer.BadParameter("name one of --annotator and --source")
-    done = run(
-        store, annotator=annotator, source=source, dataset=dataset, pseudonym_key=pseudonym_key
-    )
+    with watched(quiet or json) as progress:
+        done = run(
+            store,
+            annotator=annotator,
+            source=source,
+            dataset=dataset,
+            pseudonym_key=pseudonym_key,
+            progress=progress,
+        )
     if json:
         render.as_json(done)
     elif not quiet:
@@ -407,11 +416,11 @@ def report(
     """Write one page about a store: what there is, what is wrong, who did the work."""
     from abpipe import render
     from abpipe.process import spare_pandas
-    from abpipe.progress import stepped
+    from abpipe.progress import watched
     from abpipe.view.report import report as run
 
     spare_pandas()
-    with stepped(quiet or json) as progress:
+    with watched(quiet or json) as progress:
         done = run(output, store, dataset, progress)
     if json or not quiet:
         render.as_json(done) if json else render.reported(done)

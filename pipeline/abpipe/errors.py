@@ -409,6 +409,14 @@ class BadOutput(AbpipeError):
         super().__init__(f"{output} cannot be written: {why}. Choose another place: `-o FILE`")
 
 
+class NoOutput(AbpipeError):
+    """Standard output takes no more."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(f"standard output cannot be written: {why}. Send it somewhere else")
+
+
 class SameName(AbpipeError):
     """Two sources of one call would have the same name in a dataset."""
 

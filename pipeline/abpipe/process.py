@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import sys
+from typing import TYPE_CHECKING
+
+from abpipe.errors import NoOutput
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 def start_fast() -> None:
@@ -30,9 +37,36 @@ class _NoPandas:
             raise ModuleNotFoundError("abpipe's own processes do without pandas", name=name)
 
 
+class _Output(io.FileIO):
+    """Standard output that tells what keeps it from being written to."""
+
+    def write(self, data: ReadableBuffer) -> int:
+        try:
+            return super().write(data) or 0
+        except OSError as err:
+            raise NoOutput(err.strerror or str(err)) from None
+
+
+def guard_output() -> None:
+    """Have a full disk behind standard output be an error like others: NoOutput."""
+    out = sys.stdout  # None after `>&-`: what is written then must fail, too
+    raw = _Output(out.fileno() if out else os.open(os.devnull, os.O_RDONLY), "wb", closefd=False)
+    sys.stdout = io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        out.encoding if out else "utf-8",
+        out.errors if out else "replace",
+        line_buffering=raw.isatty(),
+    )
+
+
 def leave(code: int) -> None:
     """End this process without taking the interpreter apart: 0.1 s that nobody waits for."""
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except NoOutput as err:
+        if not code:  # else it has been told
+            sys.stderr.write(f"error: {err}\n")
+            code = 1
     sys.stderr.flush()
     if "mpi4py.MPI" in sys.modules:  # the other processes are to be told
         sys.exit(code)

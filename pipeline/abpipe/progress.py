@@ -24,15 +24,17 @@ def say(message: str) -> None:
 
 @contextmanager
 def counted(what: str, total: int, quiet: bool) -> Iterator[Callable[[int], None] | None]:
-    """A bar that counts to a total, on a terminal only; it is told of each few more."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn
+    """A bar that counts to a total, with rate and time left; it is told of each few more."""
+    with watched(quiet) as progress:
+        done = 0
 
-    with _bars(BarColumn(), MofNCompleteColumn()) as bars:
-        task = bars.add_task(what, total=total)
-        yield lambda made: bars.advance(task, made)
+        def more(made: int) -> None:
+            nonlocal done
+            done += made
+            if progress:
+                progress(what, total, done)
+
+        yield more if progress else None
 
 
 @contextmanager
@@ -42,7 +44,7 @@ def weighed(quiet: bool) -> Iterator[Progress | None]:
         yield None
         return
     if not sys.stderr.isatty():
-        yield _Lines()
+        yield _Lines(" MB", 1e6)
         return
     from rich.progress import BarColumn, DownloadColumn, TransferSpeedColumn
 
@@ -53,16 +55,40 @@ def weighed(quiet: bool) -> Iterator[Progress | None]:
 @contextmanager
 def stepped(quiet: bool) -> Iterator[Progress | None]:
     """A bar for each table with its steps and time left; elsewhere a line for each."""
+    with watched(quiet) as progress:
+        if isinstance(progress, _Lines):
+            yield lambda name, total, done: say(f"{name}: done") if done == total else None
+        else:
+            yield progress
+
+
+@contextmanager
+def watched(quiet: bool) -> Iterator[Progress | None]:
+    """A bar for each name with rate and time left; elsewhere a line now and then."""
     if quiet:
         yield None
         return
     if not sys.stderr.isatty():
-        yield lambda name, total, done: say(f"{name}: done") if done == total else None
+        yield _Lines()
         return
-    from rich.progress import BarColumn, MofNCompleteColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task
+    from rich.text import Text
 
-    with _bars(BarColumn(), MofNCompleteColumn()) as bars:
+    class Rate(ProgressColumn):
+        """Steps a second; rich has one for bytes only."""
+
+        def render(self, task: Task) -> Text:
+            rate = task.finished_speed or task.speed
+            if not rate and task.elapsed:  # one step so far
+                rate = task.completed / task.elapsed
+            return Text(f"{_rounded(rate)}/s" if rate else "")
+
+    with _bars(BarColumn(), MofNCompleteColumn(), Rate()) as bars:
         yield _each(bars)
+
+
+def _rounded(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
 
 
 def _each(bars: Any) -> Progress:
@@ -86,14 +112,17 @@ def _bars(*columns: Any) -> Any:
 
 
 class _Lines:
-    """Progress where there is no terminal."""
+    """Progress where there is no terminal; a unit, with a space before it, is of so many steps."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "", size: float = 1) -> None:
+        self._unit, self._size = unit, size
         self._begin = self._last = time.monotonic()
 
-    def __call__(self, source: str, size: int, done: int) -> None:
+    def __call__(self, name: str, total: int, done: int) -> None:
         now = time.monotonic()
         if now - self._last >= EVERY_S:
             self._last = now
-            rate = done / (now - self._begin) / 1e6
-            say(f"{source}: {done / max(size, 1):.0%} of {size / 1e6:,.0f} MB, {rate:.0f} MB/s")
+            rate = done / (now - self._begin)
+            told = f"{name}: {done / max(total, 1):.0%} of {total / self._size:,.0f}{self._unit}"
+            told += f", {_rounded(rate / self._size)}{self._unit}/s"
+            say(f"{told}, {(total - done) / rate:,.0f} s left" if rate else told)

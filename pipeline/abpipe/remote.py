@@ -160,7 +160,7 @@ def size_of(file: RawIOBase) -> int | None:
     return file.size if isinstance(file, _Reader) else os.fstat(file.fileno()).st_size
 
 
-def size_at(file: Url | str) -> int:
+def size_at(file: Place | str) -> int:
     """Bytes of a file, as a listing tells them."""
     return (file.size or 0) if isinstance(file, Url) else os.stat(file).st_size  # noqa: PTH116
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,9 @@ from abpipe.manifest import File, Manifest, SourceEntry
 from abpipe.privacy import Key, blind
 from abpipe.rows import with_fewer, without
 from abpipe.store import Transaction, open_store, read_groups
+
+if TYPE_CHECKING:
+    from abpipe.events.ingest import Progress
 
 Ids = npt.NDArray[np.int64]
 
@@ -46,6 +50,7 @@ def forget(
     source: str | None = None,
     dataset: str | None = None,
     pseudonym_key: Path | str | None = None,
+    progress: Progress | None = None,
 ) -> Forgotten:
     """Remove every trace of an annotator, or of a source, from a store (of one dataset if named).
 
@@ -61,7 +66,7 @@ def forget(
     with opened.transaction() as transaction:
         if annotator is not None:
             key = Path(pseudonym_key) if pseudonym_key else None
-            done = _forget_annotator(transaction, annotator, dataset, key)
+            done = _forget_annotator(transaction, annotator, dataset, key, progress)
         else:
             done = _forget_source(transaction, source or "", dataset)
     return done
@@ -85,7 +90,11 @@ def _forget_source(transaction: Transaction, name: str, dataset: str | None) -> 
 
 
 def _forget_annotator(
-    transaction: Transaction, annotator: str, dataset: str | None, key_file: Path | None
+    transaction: Transaction,
+    annotator: str,
+    dataset: str | None,
+    key_file: Path | None,
+    progress: Progress | None,
 ) -> Forgotten:
     manifest = transaction.manifest
     done = Forgotten(0, 0, [])
@@ -98,7 +107,7 @@ def _forget_annotator(
             names.append(key.pseudonym(annotator))
         for name in names:
             before = done
-            manifest, done = _without_annotator(transaction, manifest, entry, name, done)
+            manifest, done = _without_annotator(transaction, manifest, entry, name, done, progress)
             if done != before:
                 manifest = _kept_out(manifest, entry, name, key_file)
                 break
@@ -125,6 +134,7 @@ def _without_annotator(
     entry: SourceEntry,
     annotator: str,
     done: Forgotten,
+    progress: Progress | None,
 ) -> tuple[Manifest, Forgotten]:
     """The manifest with the files of one source rewritten, where they name the annotator."""
     # a source has no file of a table to which it brought no rows
@@ -139,10 +149,13 @@ def _without_annotator(
             "images": partial(with_fewer, gone=image_ids),
         }
         for table in edits.keys() & files.keys():
-            changed[table] = _rewritten(transaction, files[table], edits[table])
+            changed[table] = _rewritten(transaction, files[table], edits[table], progress)
     if "rejects" in files:
         kept = _rewritten(
-            transaction, files["rejects"], lambda t: t.filter(pc.invert(_names(t, annotator)))
+            transaction,
+            files["rejects"],
+            lambda t: t.filter(pc.invert(_names(t, annotator))),
+            progress,
         )
         n_rejects = files["rejects"].rows - kept.rows
         if n_rejects:
@@ -178,10 +191,14 @@ def _records_of(
     return np.concatenate(ids), pa.chunked_array(image_ids)
 
 
-def _rewritten(transaction: Transaction, file: File, edit: Edit) -> File:
+def _rewritten(transaction: Transaction, file: File, edit: Edit, progress: Progress | None) -> File:
     writer = transaction.writer(file.table, file.dataset, file.source_no)
+    done = 0
     for group in read_groups(transaction.store.path(file)):
         writer.write(edit(group))
+        done += group.num_rows
+        if progress:
+            progress(file.table, file.rows, done)
     return writer.finish()
 
 

@@ -48,25 +48,21 @@ def ledgers(results: Iterable[Ingested]) -> None:
 
 
 def _ledgers(sources: Sequence[SourceEntry]) -> None:
-    table = _table(
-        "source",
-        "dataset",
-        "files",
-        "= ok",
-        "+ junk",
-        "+ rejected",
-        "records",
-        "= rows",
-        "+ duplicates",
-        "+ rejected",
-        "+ forgotten",
-        left=2,
-    )
+    files = ("files", "= ok", "+ junk", "+ rejected")
+    records = ("records", "= rows", "+ duplicates", "+ rejected", "+ forgotten")
+    whole = _table("source", "dataset", *files, *records, left=2)
+    parts = _table("source", "dataset", *files, left=2), _table("source", *records, left=1)
     for source in sources:
         name = f"{source.name} (partial)" if source.partial else source.name
-        numbers = [*source.ledger.members.values(), *source.ledger.records.values()]
-        table.add_row(name, source.dataset, *(f"{n:,}" for n in numbers))
-    _show(table)
+        members = [f"{n:,}" for n in source.ledger.members.values()]
+        rows = [f"{n:,}" for n in source.ledger.records.values()]
+        whole.add_row(name, source.dataset, *members, *rows)
+        parts[0].add_row(name, source.dataset, *members)
+        parts[1].add_row(name, *rows)
+    console = _console()
+    need = console.measure(whole, options=console.options.update(max_width=10_000)).maximum
+    for table in (whole,) if need <= console.width else parts:
+        _show(table)
     reasons = _table("source", "what", "count", left=2)
     for source in sources:
         ledger = source.ledger
@@ -108,7 +104,8 @@ def summary(found: Summary) -> None:
 
 def findings(found: Sequence[Finding]) -> None:
     """What a check found."""
-    table = _table("level", "where", "what", "count", "share", "such as", left=3)
+    table = _table("level", "where", "what", "count", "share", left=3)
+    table.add_column("such as", overflow="fold")
     for finding in found:
         count, such = f"{finding.count:,}", ", ".join(map(str, finding.examples))
         share = "" if finding.share is None else f"{finding.share:.2%}"
@@ -191,15 +188,22 @@ def _size(n: int) -> str:
 
 
 def _table(*columns: str, left: int) -> Table:
-    """A plain table; all but the first columns are numbers."""
+    """A plain table; all but the first columns are numbers, which stay in one piece."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i < left else "right", overflow="fold")
+        if i < left:
+            table.add_column(column, overflow="fold")
+        else:
+            table.add_column(column, justify="right", no_wrap=True)
     return table
 
 
 def _show(table: Table) -> None:
+    _console().print(table)
+
+
+def _console() -> Console:
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = int(os.environ.get("COLUMNS", 160))
-    console.print(table)
+    return console
