@@ -6,7 +6,7 @@ STORE  ?= demo/abstore
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint types format docs fuzz bench bench-derive bench-core bench-full sample wheel clean
+.PHONY: help demo test test-all lint types format docs fuzz bench bench-derive bench-core bench-full pictures sample wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -69,6 +69,13 @@ bench-core: $(BIN)/pytest  ## which box of a trace is nearest to its object, on 
 
 bench-full: $(BIN)/pytest  ## the full size: 1,274,843 files
 	$(BIN)/python tests/bench/bench_full.py
+
+pictures: $(BIN)/pytest  ## make the README's pictures anew
+	@rm -rf demo/pictures
+	$(BIN)/abpipe ingest -q data/imagenet/imagenet_ab.tar.gz -s demo/pictures
+	$(BIN)/abpipe ingest -q data/coco/coco_ab.json data/coco/truth/instances_train2014.json --dataset coco-ab -s demo/pictures
+	$(BIN)/abpipe show 471810 --images data/coco/images -s demo/pictures --speed 8 -o data/pictures/replay.gif
+	$(BIN)/abpipe show n02950826_176 --images data/imagenet/images -s demo/pictures -o data/pictures/annotators.webp
 
 sample: $(BIN)/pytest  ## make the samples in data/ anew
 	rm -rf data/imagenet data/coco

@@ -69,6 +69,14 @@ def test_the_targets_that_the_readme_names_exist() -> None:
         assert f"\n{target}:" in makefile
 
 
+def test_the_pictures_are_there_small_and_described_and_can_be_made_anew() -> None:
+    shown = re.findall(r'<img src="([^"]+)" width="\d+" alt="([^"]{30,})">', README)
+    assert len(shown) == README.count("<img") > 0
+    recipe = (ROOT / "Makefile").read_text("utf-8").split("\npictures:")[1].split("\n\n")[0]
+    assert {path for path, _ in shown} == {*re.findall(r"-o (\S+)", recipe)}
+    assert sum((ROOT / path).stat().st_size for path, _ in shown) < 300_000
+
+
 def test_every_number_has_a_unit_and_every_column_a_meaning() -> None:
     for contract in contracts().values():
         for column in contract.columns:

@@ -18,6 +18,8 @@ Run: TypeAlias = Callable[..., tuple[int, str, str]]
 PICTURES = Path(__file__).parents[2] / "data" / "imagenet" / "images"
 STARTS = {
     ".png": b"\x89PNG",
+    ".jpg": b"\xff\xd8\xff",
+    ".webp": b"RIFF",
     ".svg": b"<?xml",
     ".pdf": b"%PDF",
     ".gif": b"GIF89a",
@@ -68,7 +70,8 @@ def test_another_ending_is_told(samples: Path) -> None:
     with pytest.raises(UnknownEnding) as error:
         abpipe.view.save("a.bmp", "n02086910_104", store=samples)
     assert str(error.value) == (
-        "a.bmp: its name says no kind of picture. End it in one of: .png, .svg, .pdf, .gif, .html"
+        "a.bmp: its name says no kind of picture. End it in one of: "
+        ".png, .jpg, .webp, .svg, .pdf, .gif, .html"
     )
 
 

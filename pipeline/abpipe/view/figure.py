@@ -27,12 +27,14 @@ DWELL = LinearSegmentedColormap.from_list(
     "dwell", [(*to_rgb(style.DWELL), alpha) for alpha in (0, 0.4, 0.6, 0.7)]
 )
 DPI = 144
+LOSSY = ("jpg", "webp")
 #: Inches: how wide a panel is by how many stand abreast, or by what is shown; and what is around.
 ABREAST = {1: 6.4, 2: 4.6, 3: 3.6}
 WIDTHS = {"sheet": 2.3, "page": 1.25}
 EDGE, GAP, TITLE, HEAD, FOOT = 0.14, 0.12, 0.22, 0.32, 0.5
 LEAST = 5  # inches wide
-MARK = 1.15  # inches, of an entry of the legend
+MARK = 1.15  # of an entry of the legend
+BAR, LETTER = 1.8, 0.088  # of what the colours of time take, and of a letter of the title
 
 
 class Drawing(Figure):
@@ -60,7 +62,8 @@ def write(scene: Scene, layers: Collection[Layer], path: Path, form: str) -> Non
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form)
     figure = draw(scene, layers)
     with matplotlib.rc_context(style.SETTINGS):
-        figure.savefig(path, format=form, dpi=DPI, metadata=undated)
+        how: dict[str, Any] = {"pil_kwargs": {"quality": 90}} if form in LOSSY else {}
+        figure.savefig(path, format=form, dpi=DPI, metadata=undated, **how)
 
 
 def layout(scene: Scene) -> tuple[Drawing, list[Pen]]:
@@ -96,7 +99,9 @@ def _head(figure: Drawing, scene: Scene, down: float) -> None:
     """The title, and what the colours of time mean."""
     wide = figure.get_figwidth()
     top = 1 - 0.2 / down
-    figure.text(EDGE / wide, top, scene.title, size=9, weight="bold", va="center")
+    most = int((wide - 2 * EDGE - BAR) / LETTER)
+    title = scene.title if len(scene.title) <= most else f"{scene.title[: most - 1]}…"
+    figure.text(EDGE / wide, top, title, size=9, weight="bold", va="center")
     bar = figure.add_axes((1 - (EDGE + 1.25) / wide, top - 0.035 / down, 0.8 / wide, 0.07 / down))
     bar.imshow(np.linspace(0, 1, 256)[None], aspect="auto", cmap=RAMP)
     bar.set_axis_off()
@@ -176,6 +181,8 @@ class Pen:
                 self.axis.add_patch(shape)
 
     def _cased(self, width: float) -> list[Any]:
+        if self.scale < 0.7:
+            return []
         return [withStroke(linewidth=width + 1.4 * self.scale, foreground=(1, 1, 1, 0.7))]
 
     def _trace(self, panel: Panel) -> None:

@@ -12,7 +12,7 @@ from abpipe.view import records, scene
 if TYPE_CHECKING:
     from abpipe.view.figure import Drawing
 
-ENDINGS = (".png", ".svg", ".pdf", ".gif", ".html")
+ENDINGS = (".png", ".jpg", ".webp", ".svg", ".pdf", ".gif", ".html")
 
 
 class Options(TypedDict, total=False):
@@ -59,10 +59,10 @@ def save(
 ) -> Path:
     """Write a picture of what annotators did, and tell where; options are those of `show`.
 
-    The name of `output` says what it is: .png, .svg, .pdf, .gif (a replay, `speed` times as fast as
-    it was) or .html (a page that replays, and needs nothing else). Without one it is a PNG in the
-    current folder that is called as the picture. Raises UnknownEnding, BadOutput, and what `show`
-    does.
+    The name of `output` says what it is: .png, .jpg, .webp, .svg, .pdf, .gif (a replay, `speed`
+    times as fast as it was) or .html (a page that replays, and needs nothing else). Without one it
+    is a PNG in the current folder that is called as the picture. Raises UnknownEnding, BadOutput,
+    and what `show` does.
     """
     path = None if output is None else Path(output)
     ending = ".png" if path is None else path.suffix.lower()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,37 +28,31 @@ _MOVING: tuple[Layer, ...] = ("trace", "clicks")
 def write(scene: Scene, layers: Collection[Layer], path: Path, speed: float) -> None:
     """Write a GIF that replays a scene, `speed` times as fast as it was, and ends with it all."""
     times, durations = _clock(scene, speed)
-    whole = draw(scene, layers)
-    whole.set_dpi(DPI[scene.kind])
-    whole.canvas.draw()
-    palette = _palette(_grabbed(whole))
-    frames = (
+    figure = draw(scene, layers)
+    figure.set_dpi(DPI[scene.kind])
+    figure.canvas.draw()
+    frames = chain(_frames(scene, layers, times), [whole := _grabbed(figure)])
+    palette = _palette(first := next(frames), whole)
+    shown = (
         frame.quantize(palette=palette, dither=Image.Dither.NONE)
-        for frame in _frames(scene, layers, times)
+        for frame in chain([first], frames)
     )
-    first = next(frames)
-    first.save(
+    next(shown).save(
         path,
         format="GIF",
         save_all=True,
-        append_images=_then(
-            frames, _grabbed(whole).quantize(palette=palette, dither=Image.Dither.NONE)
-        ),
+        append_images=shown,
         duration=[*durations, HELD_MS],
         loop=0,
     )
 
 
-def _then(frames: Iterator[Image.Image], last: Image.Image) -> Iterator[Image.Image]:
-    yield from frames
-    yield last
-
-
-def _palette(whole: Image.Image) -> Image.Image:
-    """A palette for all frames: the colours of marks as they are, and what is most in the whole."""
+def _palette(first: Image.Image, whole: Image.Image) -> Image.Image:
+    """A palette for all frames: the marks' own colours, and what is most in the first and last."""
     own = [*RAMP(np.linspace(0, 1, 32))[:, :3], *map(to_rgb, style.MARKS)]
     marks = (np.array(own) * 255).astype(np.uint8).ravel().tolist()
-    rest = whole.quantize(256 - len(own)).getpalette() or []
+    both = Image.fromarray(np.hstack([np.asarray(one) for one in (first, whole)]))
+    rest = both.quantize(256 - len(own)).getpalette() or []
     palette = Image.new("P", (1, 1))
     palette.putpalette(marks + rest[: 3 * 256 - len(marks)])
     return palette
