@@ -48,6 +48,30 @@ class Reading(StrEnum):
     published = "published"
 
 
+class Method(StrEnum):
+    """What `abpipe train` compares."""
+
+    baseline = "baseline"
+    luab = "luab"
+    random = "random"
+    dwell = "dwell"
+
+
+class Precision(StrEnum):
+    """What `abpipe train` computes in."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
+
+class Optimizer(StrEnum):
+    """What `abpipe train` takes its steps with."""
+
+    adamw = "adamw"
+    sgd = "sgd"
+
+
 class Kind(StrEnum):
     """What `abpipe synth` makes."""
 
@@ -461,3 +485,77 @@ def synth(
         )
     if not quiet:
         typer.echo(made.archive)
+
+
+@app.command()
+def train(
+    targets: Annotated[Path, typer.Argument(help="Folder of targets, as exported")],
+    images: Annotated[Path, typer.Option(help="Folder of the pictures")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the run")] = Path("runs"),
+    methods: Annotated[
+        list[Method] | None, typer.Option("--method", help="One or more (default: the first three)")
+    ] = None,
+    net: Annotated[
+        str, typer.Option(help="small, or MODULE:FUNCTION, as torchvision.models:resnet50")
+    ] = "small",
+    size: Annotated[int, typer.Option(min=8, help="Side of the cut pictures, in pixels")] = 224,
+    scale: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Smallest share of the area that a crop keeps")
+    ] = 0.08,
+    lambda_: Annotated[
+        float, typer.Option("--lambda", min=0, help="Weight of the byproducts' loss")
+    ] = 1.0,
+    weighted: Annotated[
+        bool, typer.Option("--weighted", help="Weigh clicks by their annotators' weight")
+    ] = False,
+    epochs: Annotated[int, typer.Option(min=1, help="How often all pictures are seen")] = 10,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures a step")] = 64,
+    lr: Annotated[float, typer.Option(help="Largest learning rate")] = 1e-3,
+    weight_decay: Annotated[float, typer.Option(min=0, help="Weight decay")] = 0.05,
+    optimizer: Annotated[Optimizer, typer.Option(help="How steps are taken")] = Optimizer.adamw,
+    precision: Annotated[Precision, typer.Option(help="Mixed or not")] = Precision.fp32,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed, the same run")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read pictures")] = 2,
+    device: Annotated[str | None, typer.Option(help="Such as cpu or cuda:1")] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="Use torch.compile")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Train a network with byproducts, and without: `abpipe train targets --images DIR`."""
+    from abpipe import render
+    from abpipe.progress import trained
+    from abpipe.training.fit import Settings
+    from abpipe.training.run import train as run
+
+    chosen = methods or [Method.baseline, Method.luab, Method.random]
+    settings = Settings(
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        weight_decay=weight_decay,
+        optimizer=optimizer.value,
+        weighted=weighted,
+        seed=seed,
+        workers=workers,
+        precision=precision.value,
+        compile=compiled,
+        device=device,
+    )
+    with trained(quiet or json) as progress:
+        done = run(
+            targets,
+            images,
+            out=out,
+            methods=[method.value for method in chosen],
+            net=net,
+            size=size,
+            scale=scale,
+            lambda_=lambda_,
+            settings=settings,
+            resume=resume,
+            progress=progress,
+        )
+    if json or not quiet:
+        render.as_json(done) if json else render.trained(done)

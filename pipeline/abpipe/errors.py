@@ -698,14 +698,6 @@ class OtherRun(AbpipeError):
         )
 
 
-class NoPart(AbpipeError):
-    """Pictures or targets that training needs are not there."""
-
-    def __init__(self, what: str, advice: str) -> None:
-        self.what, self.advice = what, advice
-        super().__init__(f"{what}. {advice}")
-
-
 class UnknownLayer(AbpipeError):
     """Something was to be drawn that there is not."""
 
@@ -780,4 +772,15 @@ class OtherShape(AbpipeError):
             f"{path} is {found[0]} x {found[1]} px and the store says {expected[0]} x "
             f"{expected[1]}: places would be wrong. Have the store look at the files: "
             f"`abpipe ingest FOLDER --dataset {dataset}`"
+        )
+
+
+class MissingPart(AbpipeError):
+    """Targets lack what training needs."""
+
+    def __init__(self, folder: object, why: str, option: str) -> None:
+        self.folder, self.why, self.option = folder, why, option
+        super().__init__(
+            f"{folder}: targets to train on, but {why}. Export them anew: `abpipe export "
+            f"{folder} {option}`"
         )

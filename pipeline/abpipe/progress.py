@@ -91,6 +91,29 @@ def _rounded(rate: float) -> str:
     return f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
 
 
+@contextmanager
+def trained(quiet: bool) -> Iterator[Callable[[str, int, int, str], None] | None]:
+    """A bar for each method with its steps and what is new; elsewhere a line for each news."""
+    if quiet:
+        yield None
+        return
+    if not sys.stderr.isatty():
+        yield lambda name, total, done, news: say(f"{name}: {news}") if news else None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+
+    with _bars(BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[news]}")) as bars:
+        tasks: dict[str, Any] = {}
+
+        def advance(name: str, total: int, done: int, news: str) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=total, news="")
+            told = {"news": news} if news else {}
+            bars.update(tasks[name], completed=done, **told)
+
+        yield advance
+
+
 def _each(bars: Any) -> Progress:
     """A bar for each name that is told of."""
     tasks: dict[str, Any] = {}

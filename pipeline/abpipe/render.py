@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from abpipe.removal import Forgotten
     from abpipe.summary import Summary
     from abpipe.targets.export import Exported
+    from abpipe.training.run import Trained
     from abpipe.view.report import Reported
 
 _STYLE = {"error": "bold red", "warning": "yellow", "note": "dim"}
@@ -150,6 +151,22 @@ def exported(done: Exported) -> None:
     say(f"{done.folder}: {done.rows:,} pictures of {done.dataset}, {_size(done.bytes)}")
     if done.missing:
         say(f"{done.missing:,} of {done.rows:,} pictures have no file in the folder of pictures")
+
+
+def trained(methods: Sequence[Trained]) -> None:
+    """What each method came to."""
+    told = ("epochs", "accuracy", "click distance", "map in trace's box", "s")
+    table = _table("method", *told, left=1)
+    for one in methods:
+        measures = (one.accuracy, one.click_distance, one.pointing)
+        shown = ["" if value != value else f"{value:.3f}" for value in measures]
+        table.add_row(one.method, str(one.epochs), *shown, f"{one.seconds:.0f}")
+    if methods:
+        _show(table)
+        first = methods[0]
+        say(f"learnt from {first.pictures:,} pictures, tested on {first.tested:,}")
+        if first.dropped:
+            say(f"{first.dropped:,} pictures have no targets, and were left out")
 
 
 def forgotten(done: Forgotten) -> None:

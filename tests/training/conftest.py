@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,16 @@ DATA = Path(__file__).parents[2] / "data"
 
 #: The samples' pictures.
 PICTURES = {"imagenet-ab": DATA / "imagenet/images", "coco-ab": DATA / "coco/images"}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums of one thread are the same each time, and more would be slower on what is so small."""
+    torch = pytest.importorskip("torch", reason="torch is an extra")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +28,6 @@ from abpipe.training import (
 from abpipe.training.fit import prepared
 
 QUICK = Settings(epochs=3, batch_size=20, lr=3e-3, seed=5)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    """Sums of one thread are the same each time; two would be slower on pictures so small."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
@@ -216,62 +203,6 @@ def test_a_compiled_model_learns_the_same(train: Any, monkeypatch: pytest.Monkey
     assert compiled == [one]
     assert math.isclose(history[-1].loss, expected[-1].loss, rel_tol=1e-4)
     assert not any("_orig_mod" in name for name in one.state_dict())
-
-
-SCRIPT = """
-import sys
-from pathlib import Path
-
-import torch
-from torch import distributed
-from abpipe.training import Settings, fit, luab, small_net
-
-class Data(torch.utils.data.Dataset):
-    def __len__(self):
-        return 50
-    def __getitem__(self, i):
-        rng = torch.Generator().manual_seed(i)
-        target = {
-            "class_index": torch.tensor(i % 3),
-            "click_xy": torch.rand(2, generator=rng),
-            "click_valid": torch.tensor(True),
-        }
-        return torch.rand(3, 16, 16, generator=rng), target
-
-torch.set_num_threads(1)
-if int(sys.argv[2]) > 1:
-    distributed.init_process_group("gloo")
-torch.manual_seed(0)
-model = luab(small_net(3, width=8))
-history = fit(model, Data(), Data(), Settings(epochs=2, batch_size=16), out=Path(sys.argv[1]))
-if distributed.is_initialized():
-    both = [torch.empty_like(model.heads["points"].weight) for _ in range(2)]
-    distributed.all_gather(both, model.heads["points"].weight.detach())
-    assert torch.equal(*both)
-    distributed.destroy_process_group()
-"""
-
-
-def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
-    file = tmp_path / "script.py"
-    file.write_text(SCRIPT)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    torchrun = (
-        f"-m torch.distributed.run --nproc-per-node 2 --master-addr 127.0.0.1 --master-port {port}"
-    ).split()
-    for line, name, n in (([], "one", 1), (torchrun, "two", 2)):
-        command = [sys.executable, *line, str(file), str(tmp_path / name), str(n)]
-        subprocess.run(command, check=True, env=environment, capture_output=True, timeout=120)
-    one, two = (torch.load(tmp_path / n / "last.pt", weights_only=True) for n in ("one", "two"))
-    assert one["model"].keys() == two["model"].keys()
-    for name, value in one["model"].items():
-        assert torch.allclose(value, two["model"][name], atol=2e-4), name
-    for a, b in zip(one["history"], two["history"], strict=True):
-        for key in ("loss", "class_loss", "point_loss", "click_distance", "accuracy"):
-            assert math.isclose(a[key], b[key], rel_tol=1e-3), key
 
 
 def test_pictures_of_whole_numbers_are_normalised() -> None:

@@ -71,7 +71,7 @@ def test_a_folder_is_read_in_order_as_its_files_are_stored(folder: Path) -> None
     read = images.read([1, 0])
     assert [(one.picture.size, one.picture.mode) for one in read] == [
         ((4, 2), "RGB"),  # not turned
-        ((3, 3), "RGB"),
+        ((3, 3), "L"),
     ]
     assert read[0].own_class is None
 

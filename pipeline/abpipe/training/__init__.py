@@ -4,6 +4,7 @@
 them; `evaluation` judges; `fit` is a loop to use or to read, `run` what `abpipe train` does.
 """
 
+import abpipe.training.needs  # noqa: F401 - says which extra is missing
 from abpipe.training.control import RandomPoints
 from abpipe.training.crops import CenterCrop, RandomCrop, Whole
 from abpipe.training.dataset import ByproductDataset, WithByproducts, collate

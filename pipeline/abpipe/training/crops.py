@@ -7,7 +7,7 @@ be used in the place of these.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, log, sqrt
+from math import ceil, exp, log, sqrt
 
 import numpy as np
 from PIL.Image import Image, Resampling, Transpose
@@ -80,12 +80,17 @@ def _shown(
 ) -> tuple[Image, View]:
     """A part (left, top, width, height) of a picture, resized and perhaps mirrored."""
     left, top, width, height = box
-    part = (left, top, left + width, top + height)
-    made = picture.resize((size, size), Resampling.BILINEAR, part)
-    x, y = size / width, size / height
+    stored, x, y = picture.size, size / width, size / height
+    # a JPEG is read at a half or a quarter of its size where that is still enough
+    draft = picture.draft("RGB", (ceil(stored[0] * x), ceil(stored[1] * y)))
+    smaller = draft[1][2] / stored[0] if draft else 1
+    if picture.mode != "RGB":
+        picture = picture.convert("RGB")
+    part = [edge * smaller for edge in (left, top, left + width, top + height)]
+    made = picture.resize((size, size), Resampling.BILINEAR, (part[0], part[1], part[2], part[3]))
     # View.of(...).crop(...).resize(...).hflip(), in one step: it is done for each picture
     across = (x, 0.0, -left * x)
     if flip:
         made = made.transpose(Transpose.FLIP_LEFT_RIGHT)
         across = (-x, 0.0, size + left * x)
-    return made, View(picture.size, (size, size), (across, (0.0, y, -top * y)))
+    return made, View(stored, (size, size), (across, (0.0, y, -top * y)))

@@ -33,7 +33,7 @@ PICTURES = ("jpg", "jpeg", "png", "webp", "image")
 
 def pixels(picture: Image.Image) -> torch.Tensor:
     """A picture as uint8 [3, height, width]: a quarter of what floats take on their way."""
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1).contiguous()
 
 
 class ByproductDataset(Dataset):  # type: ignore[misc]
@@ -142,7 +142,7 @@ class WithByproducts:
         if rows[0] < 0 and self._unmatched == "raise":
             raise _unmatched(self.targets, 1, [sample["__key__"]])
         rng = np.random.default_rng(int(torch.randint(1 << 62, ())))
-        picture, view = self._see(sample[found].convert("RGB"), rng)
+        picture, view = self._see(sample[found], rng)
         target = _follow(_of(self.targets, rows), Views([view]))
         return self._transform(picture), {name: array[0] for name, array in target.items()}
 

@@ -19,7 +19,10 @@ NAMES = ("image_id", "file_name", "image_file", "__key__")
 
 
 class Read(NamedTuple):
-    """A picture as it is stored (no EXIF orientation applied), and its class in its own dataset."""
+    """A picture as it is stored (no EXIF orientation applied), and its class in its own dataset.
+
+    Its mode is the file's, and it may not be decoded yet.
+    """
 
     picture: Image.Image
     own_class: int | None = None
@@ -92,7 +95,7 @@ class _Folder:
         return [name.decode() for name in self._files.tolist()]
 
     def read(self, at: Sequence[int]) -> list[Read]:
-        return [Read(_opened(self._folder / self._files[i].decode())) for i in at]
+        return [Read(_opened((self._folder / self._files[i].decode()).read_bytes())) for i in at]
 
 
 class _Listed:
@@ -133,11 +136,11 @@ class _Table:
         rows = self._images[list(at)]
         own = rows[self._label] if self._label else [None] * len(at)
         return [
-            Read(_opened(io.BytesIO(one["bytes"]) if one["bytes"] else Path(one["path"])), label)
+            Read(_opened(one["bytes"] or Path(one["path"]).read_bytes()), label)
             for one, label in zip(rows[self._column], own, strict=True)
         ]
 
 
-def _opened(file: Path | io.BytesIO) -> Image.Image:
-    with Image.open(file) as picture:
-        return picture.convert("RGB")
+def _opened(content: bytes) -> Image.Image:
+    """A picture that is decoded when it is known how large it has to be."""
+    return Image.open(io.BytesIO(content))
