@@ -6,7 +6,7 @@ STORE  ?= demo/abstore
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint types format docs fuzz bench bench-derive bench-core bench-full pictures sample wheel clean
+.PHONY: help demo test test-all lint types format docs fuzz bench bench-derive bench-core bench-training bench-full pictures sample wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -66,6 +66,9 @@ bench-derive: $(BIN)/pytest  ## derive: time and memory of each table, beside pa
 
 bench-core: $(BIN)/pytest  ## which box of a trace is nearest to its object, on synthetic archives
 	$(BIN)/python tests/bench/bench_core.py
+
+bench-training: $(BIN)/pytest  ## what targets cost beside reading pictures, and beside parsing XML
+	$(BIN)/python tests/bench/bench_training.py
 
 bench-full: $(BIN)/pytest  ## the full size: 1,274,843 files
 	$(BIN)/python tests/bench/bench_full.py

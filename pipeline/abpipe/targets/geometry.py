@@ -211,9 +211,15 @@ class Views(_Shown):
 
     def __init__(self, views: Sequence[View]) -> None:
         self.views = views
-        self._stored = np.array([view.stored for view in views], float)[:, None]
-        self._size = np.array([view.size for view in views], float)[:, None]
-        self._matrix = np.array([view.matrix for view in views], float)
+        # x' = x * across[0] + y * across[1] + across[2], in fractions, and so for y
+        flat: list[float] = []
+        for view in views:
+            for row in (*view.matrix, view.stored, view.size):
+                flat += row
+        told = np.fromiter(flat, float, len(flat)).reshape(-1, 10)
+        width, height = told[:, 6:8].T
+        shares = told[:, :6].reshape(-1, 2, 3) / told[:, 8:, None]
+        self._maps = shares * np.stack([width, height, np.ones(len(told))], 1)[:, None]
 
     def maps(self, maps: Floats) -> Floats:
         """Maps [n, rows, columns], as `View.maps`."""
@@ -223,10 +229,12 @@ class Views(_Shown):
         return made
 
     def _map(self, xy: Floats) -> npt.NDArray[np.float64]:
-        each = xy.reshape(len(xy), -1, 2) * self._stored
-        turned = each @ self._matrix[:, :, :2].transpose(0, 2, 1) + self._matrix[:, None, :, 2]
-        mapped: npt.NDArray[np.float64] = (turned / self._size).reshape(xy.shape)
-        return mapped
+        each = xy.reshape(len(xy), -1, 2).astype(float)
+        mapped = np.empty_like(each)
+        for axis in (0, 1):
+            x, y, one = self._maps[:, axis, :, None].transpose(1, 0, 2)
+            mapped[..., axis] = each[..., 0] * x + each[..., 1] * y + one
+        return mapped.reshape(xy.shape)
 
 
 def on_edges(xy: Floats) -> Floats:

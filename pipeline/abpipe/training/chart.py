@@ -30,6 +30,7 @@ def curves(histories: Mapping[str, Sequence[Epoch]], file: Path) -> None:
                 panel.plot(epochs, values, color=color, label=method, marker=".", linewidth=1.2)
             panel.set_title(title)
             panel.set_xlabel("epoch")
+            panel.xaxis.get_major_locator().set_params(integer=True)
             panel.set_ylim(bottom=0)
         panels[0].legend(frameon=False)
         file.parent.mkdir(parents=True, exist_ok=True)
