@@ -21,7 +21,7 @@ $(BIN)/pytest: $(BIN)/abpipe
 	$(INSTALL) -e '.[test]'
 	@touch $@
 
-demo: $(BIN)/pytest  ## environment, install, both samples ingested and derived, a few SQL answers
+demo: $(BIN)/abpipe  ## environment, install, both samples ingested and derived, a few SQL answers
 	@rm -rf $(STORE)
 	$(BIN)/abpipe ingest data/imagenet/imagenet_ab.tar.gz data/coco/coco_ab.json -s $(STORE)
 	$(BIN)/abpipe derive -s $(STORE)

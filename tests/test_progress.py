@@ -68,3 +68,24 @@ def test_check_and_forget_tell_how_far_they_are(
     abpipe.forget(store, annotator="47DBDD543E", progress=told)
     assert told.last["annotations"] == (3, 3)
     assert told.last["events"][0] == told.last["events"][1] == 27
+
+
+def test_training_tells_its_news(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tell() -> str:
+        with progress.trained(False) as told:
+            assert told
+            told("luab", 4, 1, "")
+            told("luab", 4, 2, "epoch 1, loss 2.000")
+            told("luab", 4, 4, "")
+        return capsys.readouterr().err
+
+    assert tell() == "luab: epoch 1, loss 2.000\n"
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "120")
+    on_a_terminal = tell()
+    assert "luab" in on_a_terminal and "4/4" in on_a_terminal
+    assert "epoch 1, loss 2.000" in on_a_terminal
+    with progress.trained(True) as quiet:
+        assert quiet is None
