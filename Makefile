@@ -6,7 +6,7 @@ STORE  ?= demo/abstore
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint types format docs fuzz bench bench-derive bench-core bench-training bench-full pictures sample wheel clean
+.PHONY: help demo test test-all lint types format docs fuzz crash bench bench-derive bench-core bench-training bench-full pictures sample wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ docs: $(BIN)/pytest  ## renew the generated parts of the README
 
 fuzz: $(BIN)/pytest  ## ten minutes of fuzzing: the fast paths against the strict parsers
 	ABPIPE_FUZZ_SECONDS=300 $(BIN)/python -m pytest -k "mutat or fuzz"
+
+crash: $(BIN)/abpipe  ## every step of every write fails, or is the last one; a hundred kills of each
+	ABPIPE_CRASH_KILLS=100 $(BIN)/python -m pytest tests/test_crash.py
 
 bench: bench-derive  ## ingest and derive against the alternatives, as ratios in one run
 	$(BIN)/python tests/bench/bench_ingest.py

@@ -10,10 +10,11 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import psutil
 import pytest
 import zstandard
 
@@ -185,6 +186,19 @@ def process(store: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
             return started
 
         yield command
+
+
+@pytest.fixture
+def shared_memory() -> Callable[[int], set[Path]]:
+    """The files of shared memory that a process has mapped."""
+
+    def mapped(pid: int) -> set[Path]:
+        with suppress(psutil.Error):
+            found = psutil.Process(pid).memory_maps()
+            return {Path(part.path) for part in found if part.path.startswith("/dev/shm/")}
+        return set()
+
+    return mapped
 
 
 @pytest.fixture

@@ -811,22 +811,23 @@ def test_a_member_of_10_gigabytes_of_zeros_costs_no_memory(
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c_leaves_the_store_as_it_was_and_nothing_behind(
     jobs: int, full: dict[str, str], tmp_path: Path, tar: Tar, xml: Xml, process: Start,
-    store: Path, contents: Contents,
+    store: Path, contents: Contents, shared_memory: Callable[[int], set[Path]],
 ) -> None:  # fmt: skip
     files = [(f"{n}.xml", xml(name=f"n01440764_{n}")) for n in range(600)]
     body = tar(files).rstrip(b"\0")
     source = repeated(tmp_path / "a.tar.gz", b"", body + bytes(-len(body) % 512), 3000, bytes(1024))
-    shared = {*Path("/dev/shm").iterdir()}
     started = process("ingest", source, "--jobs", jobs, start_new_session=True)
     try:
         while not list(store.glob("*/*/*.tmp")):
             assert started.poll() is None, started.communicate()
             time.sleep(0.02)
         time.sleep(0.7)
+        mapped = shared_memory(started.pid)
+        assert bool(mapped) == (jobs > 1)
         os.killpg(started.pid, signal.SIGINT)  # a terminal tells all processes
         assert finished(started) == (130, "", "interrupted: what was not finished was not stored\n")
         assert contents() == full
-        assert {*Path("/dev/shm").iterdir()} <= shared
+        assert not any(path.exists() for path in mapped)
         with pytest.raises(ProcessLookupError):
             for _ in range(100):
                 os.killpg(started.pid, 0)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import weakref
+from collections.abc import Mapping
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 
 import duckdb
 
 from abpipe import __version__, remote
 from abpipe.contracts import Contract, contracts, derived_tables
 from abpipe.derived.registry import register
+from abpipe.durable import sync, write
 from abpipe.errors import AbpipeError, Storage
 from abpipe.lineage import macros, sql, without_stale
-from abpipe.manifest import Manifest
+from abpipe.manifest import File, Manifest
 from abpipe.remote import Place
+from abpipe.snapshot import Snapshot
 from abpipe.store import CATALOGS, Store, Transaction, open_store
 
 #: Where the store is, for whoever reads the catalog from elsewhere.
@@ -24,38 +30,55 @@ VARIABLE = "abstore"
 def connect(store: Path | str = "abstore", dataset: str | None = None) -> duckdb.DuckDBPyConnection:
     """A DuckDB connection with all tables and views of a store. It cannot change the store.
 
-    With `dataset`, they hold that dataset only. Raises NoStore if the folder holds none, NotFound
-    if the store does not hold the dataset.
+    It shows the store as it is now, also after others have written. With `dataset`, it holds that
+    dataset only. Raises NoStore if the folder holds none, NotFound if the store does not hold the
+    dataset, BrokenStore if a file is missing.
     """
     opened = open_store(store)
-    manifest = opened.manifest()
-    wanted = manifest.only(dataset)
-    with suppress(
-        OSError, duckdb.Error, AbpipeError
-    ):  # a store may be read-only: its catalog stays as it is
-        if isinstance(opened.place, Path):
-            _renew(opened, manifest)
+    if isinstance(opened.place, Path):
+        with suppress(OSError, duckdb.Error, AbpipeError):  # a store may be read-only
+            _renew(opened)
     connection = duckdb.connect()
-    register(connection)
-    remote.register(connection, opened.place)
-    connection.execute(statements(wanted, opened.place, has_functions=True))
+    show(connection, opened, dataset)
     return connection
 
 
-def statements(manifest: Manifest, default: Place | str, has_functions: bool = False) -> str:
+def show(connection: duckdb.DuckDBPyConnection, store: Store, dataset: str | None) -> Manifest:
+    """Make the tables and views of a store, or of one dataset, as it is now; what it holds.
+
+    Their files stay readable until nobody has the connection any more.
+    """
+    register(connection)
+    remote.register(connection, store.place)
+    snapshot = Snapshot.of(store, dataset)
+    weakref.finalize(connection, snapshot.held.close)
+    made = statements(snapshot.manifest, store.place, has_functions=True, names=snapshot.names)
+    connection.execute(made)
+    return snapshot.manifest
+
+
+def statements(
+    manifest: Manifest,
+    default: Place | str,
+    has_functions: bool = False,
+    names: Mapping[File, str] = MappingProxyType({}),
+) -> str:
     """The SQL that makes the tables and views; `default` is where the store is unless told.
 
-    A derived table is read from its files where they are up to date, and is a view elsewhere; a
-    view that calls abpipe's own functions, itself or through another, raises an error where there
-    are none.
+    `names` are those that files have elsewhere, all of them or none. A derived table is read from
+    its files where they are up to date, and is a view elsewhere; a view that calls abpipe's own
+    functions, itself or through another, raises an error where there are none.
     """
     place = f"coalesce(getvariable('{VARIABLE}'), {quoted(str(default))})"
     current = without_stale(manifest)
     made, refused = [macros()], set[str]()
     for name, contract in contracts().items():
         files = current.files_of(name)
-        paths = ", ".join(quoted(f"/{file.path}") for file in files)
-        parts = [scan(f"[{place} || path FOR path IN [{paths}]]")] if files else []
+        if names:
+            parts = _held(files, names)
+        else:
+            paths = ", ".join(quoted(f"/{file.path}") for file in files)
+            parts = [scan(f"[{place} || path FOR path IN [{paths}]]")] if files else []
         if contract.is_raw:
             parts = parts or [_nothing(contract)]
         elif not files or {file.dataset for file in files} < manifest.datasets.keys():
@@ -74,6 +97,16 @@ def scan(paths: str) -> str:
     """The query that reads a table's files, whose paths are an SQL list."""
     options = "hive_partitioning = true, hive_types = {'dataset': VARCHAR}"
     return f"SELECT * FROM read_parquet({paths},\n    {options})"
+
+
+def _held(files: list[File], names: Mapping[File, str]) -> list[str]:
+    """The queries that read a table's files by other names, which do not tell the dataset."""
+    made = []
+    for dataset, some in groupby(files, key=lambda file: file.dataset):
+        paths = ", ".join(quoted(names[file]) for file in some)
+        read = f"read_parquet([{paths}], hive_partitioning = false)"
+        made.append(f"SELECT *, {quoted(dataset)} AS dataset FROM {read}")
+    return made
 
 
 def _nothing(contract: Contract) -> str:
@@ -103,8 +136,9 @@ def commit(transaction: Transaction, manifest: Manifest) -> tuple[str, ...]:
     transaction.name_files(full)
     written = _write(transaction.store, full)
     transaction.commit(full)
-    for temporary, path in written:
-        temporary.replace(path)
+    with suppress(OSError):  # it is committed: whoever connects next renews them
+        for temporary, path in written:
+            temporary.replace(path)
     return tuple(name for name in derived_tables() if name in gone)
 
 
@@ -121,7 +155,7 @@ def _write(store: Store, manifest: Manifest) -> list[tuple[Path, Path]]:
     text, temporary = store.folder / sql, store.temporary(sql)
     place = store.place
     from_here = "." if isinstance(place, Path) else place
-    temporary.write_text(head + statements(manifest, from_here), "utf-8")
+    write(temporary, (head + statements(manifest, from_here)).encode())
     written = [(temporary, text)]
     if not isinstance(place, Path):  # the text does: a database there would need to be fetched
         return written
@@ -134,19 +168,30 @@ def _write(store: Store, manifest: Manifest) -> list[tuple[Path, Path]]:
             connection.execute(made)
     except duckdb.Error as err:
         raise Storage(store.folder, f"the catalog: {err}") from err
+    sync(temporary)
     return [*written, (temporary, database)]
 
 
-def _renew(store: Store, manifest: Manifest) -> None:
-    """Write the catalogs anew if they are not this store's: it moved, or a crash kept them old."""
-    database = store.folder / CATALOGS[1]
-    if database.exists():
+def _renew(store: Store) -> None:
+    """Write the catalogs anew if they are not this store's: it moved, or a crash kept them old.
+
+    Not while another process writes, which does so itself.
+    """
+    if not _is_current(store, store.manifest()):
+        with store.lock(wait=False):
+            for temporary, path in _write(store, store.manifest()):
+                temporary.replace(path)
+
+
+def _is_current(store: Store, manifest: Manifest) -> bool:
+    """Whether the catalogs are those of a manifest, and of this place."""
+    sql, database = (store.folder / name for name in CATALOGS)
+    try:
         with duckdb.connect(database, read_only=True) as connection:
             ((told,),) = connection.execute("SELECT sha256 FROM catalog_of").fetchall()
-        if told == _sha256(statements(manifest, store.folder.resolve())):
-            return
-    for temporary, path in _write(store, manifest):
-        temporary.replace(path)
+    except duckdb.Error:  # it is missing or damaged
+        return False
+    return sql.exists() and told == _sha256(statements(manifest, store.folder.resolve()))
 
 
 def _sha256(text: str) -> str:

@@ -335,6 +335,27 @@ class Storage(AbpipeError):
         )
 
 
+class Unconfirmed(AbpipeError):
+    """A commit was made, and the disk does not say that it will be there after a power failure."""
+
+    def __init__(self, store: object, why: str) -> None:
+        self.store, self.why = store, why
+        super().__init__(
+            f"{store}: all was written, but the disk does not confirm it: {why}. "
+            f"Look after the disk, then see what is there: `abpipe check -s {store}`"
+        )
+
+
+class LostWorker(AbpipeError):
+    """A process that did part of the work is gone: killed by somebody, or for its memory."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a worker process has ended, as if killed (by the system, if memory ran out). Nothing "
+            "of its source was stored. Run it again, with fewer processes: `--jobs 1`"
+        )
+
+
 class NotFound(AbpipeError):
     """A source or an annotator that the store does not hold."""
 
@@ -536,6 +557,27 @@ class NoPictures(AbpipeError):
         super().__init__(
             f"{folder} holds none of the {pictures:,} pictures. Files are found by their names, "
             "as in n01440764_105.JPEG: check the folder"
+        )
+
+
+class UnreadablePicture(AbpipeError):
+    """A picture's file that an export should hold, and that cannot be read."""
+
+    def __init__(self, picture: object, why: str) -> None:
+        self.picture, self.why = picture, why
+        super().__init__(
+            f"{picture} cannot be read: {why}. What was exported before is as it was. "
+            "Mend the file or remove it: a picture may be missing"
+        )
+
+
+class PartInTheWay(AbpipeError):
+    """A part of a split whose name means something else to those who read the form."""
+
+    def __init__(self, form: str, part: str) -> None:
+        self.form, self.part = form, part
+        super().__init__(
+            f"{form} takes the part {part!r} of a split for all parts. Give it another name"
         )
 
 

@@ -9,7 +9,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import util
@@ -17,7 +17,7 @@ from multiprocessing.shared_memory import SharedMemory
 from traceback import clear_frames
 from typing import TYPE_CHECKING, TypeAlias, cast
 
-from abpipe.errors import BrokenSource
+from abpipe.errors import BrokenSource, LostWorker
 from abpipe.parcel import Parcel
 from abpipe.process import leave, spare_pandas, start_fast
 from abpipe.raw.buffer import BLOCK_BYTES, Buffer
@@ -77,7 +77,7 @@ class Workers:
         self._stack.close()
 
     def map(self, parse: Parse, read: Callable[[Take], Blocks]) -> Iterator[Batch]:
-        """The batches of all blocks that `read` yields, in their order."""
+        """The batches of all blocks that `read` yields, in their order. Raises LostWorker."""
         waiting: deque[_Task] = deque()
         try:
             try:
@@ -89,6 +89,8 @@ class Workers:
                 yield from self._rest(parse, waiting)
                 raise
             yield from self._rest(parse, waiting)
+        except BrokenExecutor as err:  # a block that it worked on may be half overwritten by rows
+            raise LostWorker from err
         finally:  # of a reader that broke off: its buffers are wanted again
             for task in waiting:
                 if isinstance(task.result, Future) and not task.result.cancel():
@@ -168,10 +170,14 @@ def _work(parse: Parse, block: Block) -> Batch | Parcel:
 
 @contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """Leave Ctrl-C to the process that reads; only its main thread may say so."""
+    """Leave Ctrl-C to the process that reads; only its main thread may say so.
+
+    It is to survive them, too: writing to one that was killed is an error from now on, not its end.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield

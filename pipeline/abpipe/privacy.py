@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from abpipe.durable import sync, write
 from abpipe.errors import NoKey
 
 if TYPE_CHECKING:
@@ -127,10 +128,10 @@ def _make(path: Path) -> None:
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         temporary.touch(0o600, exist_ok=False)
-        with temporary.open("w") as file:
-            file.write(secrets.token_hex(KEY_BYTES) + "\n")
+        write(temporary, f"{secrets.token_hex(KEY_BYTES)}\n".encode())
         with suppress(FileExistsError):  # another process was faster
             path.hardlink_to(temporary)
+        sync(path.parent)  # a store of pseudonyms is of no use without it
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -2,21 +2,21 @@
 
 A commit runs in this order, so that a crash at any moment leaves the store as before or as after:
 write new files under temporary names and fsync them; give them their names; fsync their folders;
-write the catalogs aside; replace `manifest.json`, which is the commit; put the catalogs in place;
-remove the files that the manifest no longer names.
+write the catalogs aside and fsync them, and the new manifest, too; replace `manifest.json`, which
+is the commit; fsync the store's folder; put the catalogs in place; remove the files that the
+manifest no longer names. Of a new folder, the one that it is in is synced, too, before the commit.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from itertools import count, groupby
 from pathlib import Path
@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from abpipe.contracts import contracts, raw_tables
-from abpipe.errors import NoStore, NotShared, Storage
+from abpipe.durable import locked, make_folder, sync, write
+from abpipe.errors import AbpipeError, BrokenStore, NoStore, NotShared, Storage, Unconfirmed
 from abpipe.manifest import File, Manifest
 from abpipe.remote import Place, Url
 from abpipe.remote import place as named
@@ -34,9 +35,9 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 TEMPORARY = ".tmp"
-LOCK = ".lock"
 MANIFEST = "manifest.json"
 CATALOGS = ("catalog.sql", "catalog.duckdb")
+LOCK = ".lock"
 SPILL = ".spill"  # where DuckDB puts what does not fit its memory
 ROW_GROUP_BYTES = 8 << 20  # of Arrow memory; about half a megabyte on disk
 
@@ -46,12 +47,18 @@ _STORAGE = {
     errno.EDQUOT,
     errno.EEXIST,
     errno.EFBIG,
+    errno.EIO,
+    errno.EMFILE,
     errno.ENAMETOOLONG,
+    errno.ENOLCK,
     errno.ENOSPC,
     errno.ENOTDIR,
     errno.EPERM,
     errno.EROFS,
 }
+
+#: What DuckDB says when it cannot write.
+_NO_ROOM = tuple(map(os.strerror, _STORAGE))
 
 
 def open_store(place: Path | str) -> Store:
@@ -95,6 +102,13 @@ class Store:
             for path in (self.folder / table).glob("dataset=*/*.parquet"):
                 yield path.relative_to(self.folder).as_posix()
 
+    def failed(self, why: str) -> AbpipeError:
+        """The error of a query that could not be answered: no room, or files that were damaged."""
+        where = self.folder if isinstance(self.place, Path) else self.place
+        if any(said in why for said in _NO_ROOM):
+            return Storage(where, why)
+        return BrokenStore(where, f"its files cannot be read: {why}")
+
     def temporary(self, name: str) -> Path:
         """A name of its own for a file that will replace another."""
         return self.folder / f"{name}.{secrets.token_hex(4)}{TEMPORARY}"
@@ -103,12 +117,12 @@ class Store:
     def transaction(self) -> Iterator[Transaction]:
         """The store for writing: one writer at a time, nothing visible before its commit.
 
-        Raises Storage if the file system refuses.
+        Another process that writes is waited for. Raises Storage if the file system refuses.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with self._lock():
-                transaction = Transaction(self, Manifest.read(self.manifest_path))
+            around = make_folder(self.folder)
+            with self.lock():
+                transaction = Transaction(self, Manifest.read(self.manifest_path), around)
                 transaction.sweep()
                 try:
                     yield transaction
@@ -135,22 +149,15 @@ class Store:
         finally:
             transaction.drop()
 
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        """Wait until no other process writes."""
-        path = self.folder / LOCK
-        while True:
-            with path.open("a+b") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                with suppress(FileNotFoundError):  # its holder may have removed it meanwhile
-                    if path.stat().st_ino == os.fstat(lock.fileno()).st_ino:
-                        yield
-                        return
+    def lock(self, wait: bool = True) -> AbstractContextManager[None]:
+        """Keep all other processes from writing; raises BlockingIOError if it is not to wait."""
+        return locked(self.folder / LOCK, self.folder, wait)
 
     def _leave_no_ruin(self) -> None:
         """Remove the folder again if no store came of it."""
         if not self.manifest_path.exists():
-            (self.folder / LOCK).unlink(missing_ok=True)
+            with suppress(OSError):
+                (self.folder / LOCK).unlink(missing_ok=True)
             for folder in (*(self.folder / table for table in contracts()), self.folder):
                 with suppress(OSError):  # only an empty folder goes
                     folder.rmdir()
@@ -159,17 +166,19 @@ class Store:
 class Transaction:
     """New files that become part of the store all at once, or not at all."""
 
-    def __init__(self, store: Store, manifest: Manifest) -> None:
+    def __init__(self, store: Store, manifest: Manifest, around: Iterable[Path] = ()) -> None:
         self.store, self.manifest = store, manifest
+        self._to_sync = {*around}  # folders that others were made in
         self._token = secrets.token_hex(4)
         self._writers: list[Part] = []
         self._numbers = count()
         self._encoder = ThreadPoolExecutor(1)
+        self._is_sure = True
 
     def writer(self, table: str, dataset: str, source_no: int | None) -> TableWriter:
         """A new file of a table."""
         folder = f"{table}/dataset={dataset}"
-        (self.store.folder / folder).mkdir(parents=True, exist_ok=True)
+        self._to_sync |= make_folder(self.store.folder / folder)
         owner = "all" if source_no is None else f"{source_no:04d}"
         name = f"{folder}/{owner}-{self._token}-{next(self._numbers)}.parquet"
         path = self.store.folder / name
@@ -180,6 +189,7 @@ class Transaction:
     def adopt(self, file: File) -> Part:
         """Take over a file that another process wrote under its temporary name."""
         part = Part(self.store.folder / file.path, file)
+        self._to_sync |= {part.path.parents[1], part.path.parents[2]}  # it may have made folders
         self._writers.append(part)
         return part
 
@@ -189,17 +199,24 @@ class Transaction:
         for writer in self._writers:
             if writer.path in paths:
                 writer.temporary.replace(writer.path)
-        for folder in sorted({writer.path.parent for writer in self._writers}):
-            _sync_folder(folder)
+        for folder in sorted({writer.path.parent for writer in self._writers} | self._to_sync):
+            sync(folder)
 
     def commit(self, manifest: Manifest) -> None:
-        """Make the store hold exactly what the manifest names."""
+        """Make the store hold exactly what the manifest names.
+
+        Raises Unconfirmed if the disk does not say that it keeps it.
+        """
         temporary = self.store.temporary(MANIFEST)
-        _write(temporary, manifest.json())
+        write(temporary, manifest.json())
         temporary.replace(self.store.manifest_path)
-        _sync_folder(self.store.folder)
         self.manifest = manifest
         self._writers.clear()
+        try:
+            sync(self.store.folder)
+        except OSError as err:
+            self._is_sure = False  # the manifest before may come back: its files stay
+            raise Unconfirmed(self.store.folder, err.strerror or str(err)) from err
 
     def staged_path(self, file: File) -> Place:
         """Where a file is now: it may not have its name yet."""
@@ -221,23 +238,33 @@ class Transaction:
 
     def sweep(self) -> None:
         """Remove what no manifest names: left by a crash, replaced, or forgotten."""
-        for leftover in (MANIFEST, *CATALOGS):  # by name: the folder may hold files of the user's
-            for path in self.store.folder.glob(f"{leftover}.*{TEMPORARY}*"):
-                path.unlink()
-        shutil.rmtree(self.store.folder / SPILL, ignore_errors=True)
+        folder = self.store.folder  # which may hold files of the user's
+        left = [
+            path for one in (MANIFEST, *CATALOGS) for path in folder.glob(f"{one}.*{TEMPORARY}*")
+        ]
         named = {self.store.path(file) for file in self.manifest.files}
-        for table in contracts():
-            for folder in (self.store.folder / table).glob("dataset=*"):
-                for path in folder.iterdir():
-                    if path not in named and path.suffix in (".parquet", TEMPORARY):
-                        path.unlink()
-                with suppress(OSError):  # only an empty folder goes
-                    folder.rmdir()
+        homes = [home for table in contracts() for home in (folder / table).glob("dataset=*")]
+        for path in (path for home in homes for path in home.iterdir()):
+            if path not in named and path.suffix in (".parquet", TEMPORARY):
+                left.append(path)
+        if left:
+            sync(folder)  # the manifest is there for good before what it does not name goes
+        for path in left:
+            path.unlink()
+        shutil.rmtree(folder / SPILL, ignore_errors=True)
+        for home in homes:
+            with suppress(OSError):  # only an empty folder goes
+                home.rmdir()
 
     def close(self) -> None:
-        """Drop whatever was not committed, and what the commit made superfluous."""
+        """Drop whatever was not committed, and what the commit made superfluous.
+
+        What cannot be removed is nothing to fail for: the next write sweeps it up.
+        """
         self.drop()
-        self.sweep()
+        if self._is_sure:
+            with suppress(OSError):
+                self.sweep()
 
     def hand_over(self) -> None:
         """Leave the new files to the process that adopts them."""
@@ -276,7 +303,8 @@ class Part:
 
     def abandon(self) -> None:
         """Remove the file."""
-        self.temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.temporary.unlink(missing_ok=True)
 
 
 class TableWriter(Part):
@@ -370,12 +398,26 @@ class TableWriter(Part):
 
 
 def read_groups(path: Place) -> Iterator[pa.Table]:
-    """The row groups of a file, one after the other."""
+    """The row groups of a file, one after the other. Raises BrokenStore if it is damaged."""
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path.open() if isinstance(path, Url) else path) as file:
+    try:
+        file = pq.ParquetFile(path.open() if isinstance(path, Url) else path)
+    except (OSError, pa.ArrowException) as err:
+        raise _damaged(path, err) from err
+    with file:
         for i in range(file.num_row_groups):
-            yield file.read_row_group(i)
+            try:
+                group = file.read_row_group(i)
+            except (OSError, pa.ArrowException) as err:
+                raise _damaged(path, err) from err
+            yield group
+
+
+def _damaged(path: Place, err: Exception) -> BrokenStore:
+    *folders, table, dataset, name = str(path).split("/")
+    why = f"{table}/{dataset}/{name} cannot be read: {err}"
+    return BrokenStore("/".join(folders), why)
 
 
 def _column(table: pa.Table, field: pa.Field) -> Any:
@@ -387,18 +429,3 @@ def _column(table: pa.Table, field: pa.Field) -> Any:
     if pa.types.is_dictionary(field.type):
         return column.dictionary_encode()
     return column.cast(field.type)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -25,7 +25,9 @@ from abpipe.errors import (
     NoPictures,
     NotFound,
     NothingChosen,
+    PartInTheWay,
     UnknownForm,
+    UnreadablePicture,
 )
 from abpipe.targets import npy
 from abpipe.targets.export import FORMS, LIBRARIES, WITH_PICTURES
@@ -193,6 +195,37 @@ def test_pictures_that_cannot_be_put_in(samples: Path, tmp_path: Path) -> None:
         "names, as in n01440764_105.JPEG: check the folder"
     )
     assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_that_cannot_be_read_is_named(samples: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "images" / "5054.jpg"
+    picture.parent.mkdir()
+    picture.symlink_to("5054.jpg")  # to itself
+    given: dict[str, Any] = {"store": samples, "dataset": "coco-ab", "form": "webdataset"}
+    with pytest.raises(UnreadablePicture) as caught:
+        abpipe.export(tmp_path / "out", images=picture.parent, **given)
+    assert (caught.value.picture, caught.value.why) == (
+        picture,
+        "Too many levels of symbolic links",
+    )
+    assert str(caught.value) == (
+        f"{picture} cannot be read: Too many levels of symbolic links. What was exported before is "
+        "as it was. Mend the file or remove it: a picture may be missing"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["images"]
+
+
+def test_a_part_of_a_split_may_not_be_called_all_for_hugging_face(
+    samples: Path, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {"store": samples, "dataset": "coco-ab", "split": {"all": 1.0}}
+    with pytest.raises(PartInTheWay) as caught:
+        abpipe.export(tmp_path / "out", form="hf", **given)
+    assert (caught.value.form, caught.value.part) == ("hf", "all")
+    assert str(caught.value) == (
+        "hf takes the part 'all' of a split for all parts. Give it another name"
+    )
+    abpipe.export(tmp_path / "out", form="csv", **given)
 
 
 def test_the_published_coco_targets_need_coco_s_own_annotations(

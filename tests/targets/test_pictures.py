@@ -36,3 +36,15 @@ def test_of_several_files_the_first_by_name_counts(samples: Path, tmp_path: Path
     with selected(samples, options, tmp_path / "spill") as selection:
         assert find(selection, tmp_path) == 59
         assert [*paths(selection, 0, 60).values()] == [tmp_path / "a/5054.png"]
+
+
+def test_linked_folders_are_looked_into_and_circles_end(samples: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/5054.jpg").touch()
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/round").symlink_to(images)
+    options = Options("hf", "coco-ab", images=images)
+    with selected(samples, options, tmp_path / "spill") as selection:
+        assert find(selection, images) == 59

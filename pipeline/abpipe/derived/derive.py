@@ -18,7 +18,7 @@ from abpipe.derived.engines import Engines, Query
 from abpipe.errors import NotFound
 from abpipe.lineage import checked, digests, needed, sql
 from abpipe.manifest import File, Manifest
-from abpipe.store import SPILL, Store, Transaction, open_store
+from abpipe.store import Store, Transaction, open_store
 
 MEMORY_MB = 1024  # for each query at a time
 
@@ -93,7 +93,7 @@ def _engines(
     with at(cluster, jobs) if cluster else nullcontext() as elsewhere:
         jobs = elsewhere.jobs if elsewhere else jobs or os.cpu_count() or 1
         memory_mb = memory_mb or jobs * MEMORY_MB
-        with Engines(jobs, memory_mb, store.folder / SPILL, store.place, elsewhere) as engines:
+        with Engines(jobs, memory_mb, store, elsewhere) as engines:
             yield engines
 
 

@@ -6,11 +6,12 @@ one thread at a time. They start when a table first has more than one piece.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -26,6 +27,7 @@ from abpipe.errors import TooLittleMemory
 from abpipe.lineage import macros
 from abpipe.parallel import SPAWN, processes
 from abpipe.remote import Place
+from abpipe.store import SPILL, Store
 
 LEAST_MB = 256  # for one query; with less memory, fewer run at once
 
@@ -43,16 +45,11 @@ class Engines:
     """Runs up to `jobs` queries at once, each with its share of the memory; a context manager."""
 
     def __init__(
-        self,
-        jobs: int,
-        memory_mb: int,
-        spill: Path,
-        place: Place,
-        cluster: Cluster | None = None,
+        self, jobs: int, memory_mb: int, store: Store, cluster: Cluster | None = None
     ) -> None:
-        self.jobs = max(1, min(jobs, memory_mb // LEAST_MB))
-        self.memory_mb, self._spill, self._place = memory_mb, spill, place
-        self._cluster = cluster
+        self.jobs, self.memory_mb = max(1, min(jobs, memory_mb // LEAST_MB)), memory_mb
+        self._store, self._cluster = store, cluster
+        self._spill, self._place = store.folder / SPILL, store.place
 
     def __enter__(self) -> Engines:
         self._spill.mkdir(exist_ok=True)  # DuckDB makes one folder only, not its parent
@@ -96,13 +93,27 @@ class Engines:
             self._processes = processes(
                 self.jobs, _begin, share, self._spill, self._place, self._stop
             )
-        return self._processes.submit(_work, query)
+        try:
+            return self._processes.submit(_work, query)
+        except BrokenExecutor:
+            return self._alone(query)
 
     def _answer(self, query: Query, answer: Future[pa.Table]) -> pa.Table:
         try:
             return answer.result()
         except duckdb.OutOfMemoryException as err:
             raise TooLittleMemory(query.table, self.memory_mb) from err
+        except duckdb.Error as err:
+            raise self._store.failed(f"{query.table}: {err}") from err
+        except BrokenExecutor:
+            return self._answer(query, self._alone(query))
+
+    def _alone(self, query: Query) -> Future[pa.Table]:
+        """Have this process answer, as it will all that follow: another one was killed."""
+        if self.jobs > 1:
+            logging.getLogger("abpipe").warning("a process was killed: going on with one")
+        self.jobs = 1
+        return self._thread.submit(_run, self._engine, query)
 
 
 def _connect(memory_mb: int, spill: Path, place: Place) -> duckdb.DuckDBPyConnection:

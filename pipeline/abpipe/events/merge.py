@@ -53,7 +53,17 @@ class Merged:
 
 
 def merge(transaction: Transaction, new: Mapping[str, Part], source_no: int) -> Merged:
-    """Drop the records of a new source that the dataset has already, and join repeated pictures."""
+    """Drop the records of a new source that the dataset has already, and join repeated pictures.
+
+    Raises Storage or BrokenStore if the queries that find them fail.
+    """
+    try:
+        return _merge(transaction, new, source_no)
+    except duckdb.Error as err:
+        raise transaction.store.failed(str(err)) from err
+
+
+def _merge(transaction: Transaction, new: Mapping[str, Part], source_no: int) -> Merged:
     with ThreadPoolExecutor() as pool:  # the last rows are encoded and synced side by side
         files = dict(zip(new, pool.map(lambda part: part.finish(), new.values()), strict=True))
     pa.default_memory_pool().release_unused()  # DuckDB has a pool of its own

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from hashlib import file_digest
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -17,9 +19,17 @@ import orjson
 
 from abpipe import __version__
 from abpipe.contracts import classes
-from abpipe.errors import CannotExport, HoldsNoPictures, InTheWay, NeedsExtra, UnknownForm
+from abpipe.durable import exchange, locked, sync, sync_all
+from abpipe.errors import (
+    CannotExport,
+    HoldsNoPictures,
+    InTheWay,
+    NeedsExtra,
+    PartInTheWay,
+    UnknownForm,
+)
 from abpipe.remote import is_folded_url
-from abpipe.store import open_store
+from abpipe.store import LOCK, SPILL, TEMPORARY, open_store
 from abpipe.targets import croissant
 from abpipe.targets.pictures import find
 from abpipe.targets.reader import ABOUT, FORMAT
@@ -43,6 +53,9 @@ LIBRARIES = {"webdataset": "webdataset", "hf": "datasets", "tfrecord": "tfrecord
 
 #: The forms that hold pictures, or the names of their files.
 WITH_PICTURES = ("webdataset", "hf", "coco", "tfrecord")
+
+#: Where an export is made, and where the earlier one goes.
+MADE, BEFORE = "made", "before"
 
 
 @dataclass(frozen=True)
@@ -95,11 +108,14 @@ def export(
     a condition that DuckDB refuses, BadSplit, UnknownForm, NeedsDataset or NotFound for what is
     asked, NothingChosen if no picture is left, and NeedsInstances where the published COCO loader
     needs COCO's own annotations. NeedsExtra for a form whose library is not installed,
-    HoldsNoPictures for one that has no place for `images`, NoPictures if that has none of them.
+    HoldsNoPictures for one that has no place for `images`, NoPictures if that has none of them,
+    UnreadablePicture for one that cannot be read. PartInTheWay for a part that its readers mistake.
     """
     _look_for_form(form, images is not None)
     folder, manifest = Path(out), open_store(store).manifest()
     shares = checked(split) if split else {}
+    if form == "hf" and "all" in shares:  # `datasets` says so
+        raise PartInTheWay(form, "all")
     options = Options(
         form,
         the_dataset(manifest, dataset),
@@ -112,11 +128,10 @@ def export(
     )
     _look_out(folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as place:
-            made = Path(place) / "made"
+        with _workshop(folder.resolve()) as place:
+            made = place / MADE
             made.mkdir()
-            with selected(store, options, Path(place) / "spill", cluster) as selection:
+            with selected(store, options, place / SPILL, cluster) as selection:
                 missing = find(selection, options.images) if options.images else 0
                 module = import_module(FORMS[form])
                 files = module.write(selection, made, progress)
@@ -127,14 +142,14 @@ def export(
                 (made / croissant.FILE).write_bytes(croissant.describe(made, about))
                 about["croissant"] = croissant.FILE
             (made / ABOUT).write_bytes(orjson.dumps(about, option=orjson.OPT_INDENT_2))
-            _put(made, folder, Path(place) / "before")
+            size = sum(path.stat().st_size for path in made.iterdir())
+            _put(place, folder.resolve())
     except OSError as err:
         raise CannotExport(out, os.strerror(err.errno) if err.errno else str(err)) from err
     except duckdb.IOException as err:
         raise CannotExport(out, str(err)) from err
-    sizes = [path.stat().st_size for path in folder.iterdir()]
     shapes = {name: tuple(entry["shape"]) for name, entry in files.items()}
-    return Exported(str(out), form, options.dataset, about["rows"], shapes, sum(sizes), missing)
+    return Exported(str(out), form, options.dataset, about["rows"], shapes, size, missing)
 
 
 def _look_for_form(form: str, has_pictures: bool) -> None:
@@ -199,13 +214,40 @@ def _names(folder: Path) -> set[str]:
         return set()
 
 
-def _put(made: Path, folder: Path, before: Path) -> None:
-    """Move the new folder to its place, instead of an earlier one."""
-    if folder.exists():
-        folder.replace(before)
-    try:
+@contextmanager
+def _workshop(folder: Path) -> Iterator[Path]:
+    """A folder beside another, to make its new content in; another export to it is waited for."""
+    place = folder.with_name(f".{folder.name}{TEMPORARY}")
+    with locked(place / LOCK, folder):
+        try:
+            _sweep(place, folder)
+            yield place
+        finally:
+            with suppress(OSError):
+                _sweep(place, folder)
+                (place / LOCK).unlink()
+                place.rmdir()
+
+
+def _sweep(place: Path, folder: Path) -> None:
+    """Remove what is left in a workshop; an earlier export that was not replaced goes back."""
+    if (place / BEFORE).exists() and not folder.exists():
+        (place / BEFORE).replace(folder)
+    for left in (MADE, BEFORE, SPILL):
+        shutil.rmtree(place / left, ignore_errors=True)
+
+
+def _put(place: Path, folder: Path) -> None:
+    """Move the new folder to its place; an earlier one goes in the same step."""
+    made, before = place / MADE, place / BEFORE
+    sync_all(made)
+    if not folder.exists():
         made.replace(folder)
-    except OSError:
-        if before.exists():
+    elif not exchange(made, folder):  # two steps, where there is no way to make it one
+        folder.replace(before)
+        try:
+            made.replace(folder)
+        except OSError:
             before.replace(folder)
-        raise
+            raise
+    sync(folder.parent)

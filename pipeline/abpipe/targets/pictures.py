@@ -47,8 +47,14 @@ def paths(selection: Selection, begin: int, end: int) -> dict[int, Path]:
 
 
 def _files(folder: Path) -> Iterator[str]:
-    """The pictures' files in a folder and those in it, as paths inside it."""
-    for place, _, names in os.walk(folder):
+    """The pictures' files in a folder and those in it, also linked ones, as paths inside it."""
+    seen = set[tuple[int, int]]()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        found = Path(place).stat()
+        if (found.st_dev, found.st_ino) in seen:  # links may go round in circles
+            folders.clear()
+            continue
+        seen.add((found.st_dev, found.st_ino))
         inside = Path(place).relative_to(folder)
         for name in names:
             if name.rpartition(".")[2].lower() in EXTENSIONS:

@@ -45,10 +45,7 @@ class Targets:
 
     def __init__(self, path: Path | str, names: Sequence[str] | None = None) -> None:
         self.folder, self._names = Path(path), names
-        self.about = _about(self.folder)
-        self.arrays = {
-            name: _array(self.folder, entry) for name, entry in self.about["arrays"].items()
-        }
+        self.about, self.arrays = _opened(self.folder)
         wanted = self._per_picture() if names is None else names
         self._samples = {name: self.arrays[name] for name in wanted}
 
@@ -147,6 +144,20 @@ def _hashed(keys: Array, seed: int) -> npt.NDArray[np.uint64]:
     drawn = np.random.default_rng(seed).integers(0, 1 << 63, n, np.uint64)
     hashes: npt.NDArray[np.uint64] = (words * (2 * drawn + 1)).sum(1)
     return hashes
+
+
+def _opened(folder: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+    """What targets.json says, and its arrays: of one export, also if another replaces it."""
+    while True:
+        about = _about(folder)
+        try:
+            arrays = {name: _array(folder, entry) for name, entry in about["arrays"].items()}
+        except BrokenTargets:
+            if _about(folder) == about:
+                raise
+            continue
+        if _about(folder) == about:
+            return about, arrays
 
 
 def _about(folder: Path) -> dict[str, Any]:

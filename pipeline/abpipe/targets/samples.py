@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from abpipe.errors import UnreadablePicture
 from abpipe.targets.memmap import Array, Arrays, Spec, pieces, specs
 from abpipe.targets.pictures import paths
 from abpipe.targets.selection import Progress, Selection
@@ -30,8 +31,11 @@ class Sample:
     file: Path | None = None
 
     def picture(self) -> bytes | None:
-        """The picture, as it lies in its file."""
-        return self.file.read_bytes() if self.file else None
+        """The picture, as it lies in its file. Raises UnreadablePicture if it cannot be read."""
+        try:
+            return self.file.read_bytes() if self.file else None
+        except OSError as err:
+            raise UnreadablePicture(self.file, err.strerror or str(err)) from err
 
 
 class Writer(Protocol):

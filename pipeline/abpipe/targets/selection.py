@@ -13,11 +13,9 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from abpipe import remote
-from abpipe.catalog import statements
+from abpipe.catalog import show
 from abpipe.contracts import contracts
 from abpipe.derived.derive import derive
-from abpipe.derived.registry import register
 from abpipe.errors import BadQuery, NeedsDataset, NeedsInstances, NotFound, NothingChosen
 from abpipe.lineage import sql, text, without_stale
 from abpipe.manifest import Manifest
@@ -96,13 +94,9 @@ def selected(
 ) -> Iterator[Selection]:
     """The selection of a store; derived tables that it needs are made first."""
     _derive(store, options, cluster)
-    opened = open_store(store)
-    manifest = _only(opened.manifest(), options.dataset)
     config = {"memory_limit": f"{MEMORY_MB}MiB", "temp_directory": str(spill)}
     with duckdb.connect(config=config) as connection:
-        register(connection)
-        remote.register(connection, opened.place)
-        connection.execute(statements(manifest, opened.place, has_functions=True))
+        manifest = show(connection, open_store(store), options.dataset)
         ((has_truth,),) = connection.execute("SELECT count(*) > 0 FROM objects").fetchall()
         selection = Selection(connection, manifest, options, {}, 0, has_truth)
         try:
@@ -141,15 +135,6 @@ def _derive(store: Path | str, options: Options, cluster: str | Executor | None)
     current = without_stale(open_store(store).manifest())
     if not all(current.files_of(name, options.dataset) for name in needed):
         derive(*needed, store=store, dataset=options.dataset, cluster=cluster)
-
-
-def _only(manifest: Manifest, dataset: str) -> Manifest:
-    return replace(
-        manifest,
-        datasets={dataset: manifest.datasets[dataset]},
-        sources=tuple(s for s in manifest.sources if s.dataset == dataset),
-        files=tuple(f for f in manifest.files if f.dataset == dataset),
-    )
 
 
 def _look_for_instances(selection: Selection, rows: int) -> None:
