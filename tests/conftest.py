@@ -3,13 +3,16 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import logging
 import os
+import pickle  # noqa: TID251 (what executors send)
 import signal
 import subprocess
 import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,6 +22,7 @@ import pytest
 import zstandard
 
 import abpipe
+import abpipe.errors
 from abpipe.__main__ import main
 from abpipe.audit import Finding
 
@@ -211,10 +215,40 @@ def faults(store: Path) -> Callable[..., list[Finding]]:
     return find
 
 
+class Pickling(ThreadPoolExecutor):
+    """Two threads that get and give what other machines would; keeps the names of its tasks."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self.tasks: list[str] = []
+        self.sent: list[bytes] = []
+
+    def submit(self, work: Any, /, *arguments: Any, **_: Any) -> Future[Any]:
+        self.sent.append(pickle.dumps((work, arguments)))
+        self.tasks.append(getattr(work, "__name__", "parse"))
+        return super().submit(_done, self.sent[-1])
+
+
+def _done(sent: bytes) -> Any:
+    work, arguments = pickle.loads(sent)
+    try:
+        return pickle.loads(pickle.dumps(work(*arguments)))
+    except abpipe.errors.AbpipeError as err:
+        raise pickle.loads(pickle.dumps(err)) from None
+
+
+@pytest.fixture
+def executor() -> Iterator[Pickling]:
+    """An executor that behaves as if other machines were behind it."""
+    with Pickling() as pool:
+        yield pool
+
+
 @pytest.fixture(scope="session")
 def s3_service() -> Iterator[str]:
     """An S3-compatible server on loopback, which the environment leads to; its address."""
     server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", port=0)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server.start()
     host, port = server.get_host_and_port()
     own = {

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import abpipe
 from abpipe import cluster
 from abpipe.contracts import raw_tables
 from abpipe.derived import derive
-from abpipe.errors import AbpipeError, BrokenSource, NoCluster, NotShared, TooManyRejects
+from abpipe.errors import BrokenSource, NoCluster, NotShared, TooManyRejects
 from abpipe.manifest import Manifest
 from abpipe.store import Store
 from abpipe.synth import synth
@@ -26,37 +25,10 @@ from abpipe.synth import synth
 TABLES = ("boxes", "clicks", "image_targets", "traces", "visits")
 
 
-class Pickling(ThreadPoolExecutor):
-    """Two threads that get and give what other machines would; counts its tasks."""
-
-    def __init__(self) -> None:
-        super().__init__(2)
-        self.tasks: list[str] = []
-
-    def submit(self, work: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
-        sent = pickle.dumps((work, arguments))
-        self.tasks.append(getattr(work, "__name__", "parse"))
-        return super().submit(_done, sent)
-
-
-def _done(sent: bytes) -> Any:
-    work, arguments = pickle.loads(sent)
-    try:
-        return pickle.loads(pickle.dumps(work(*arguments)))
-    except AbpipeError as err:
-        raise pickle.loads(pickle.dumps(err)) from None
-
-
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Queries run in pieces of a few kilobytes, so that there are many."""
     monkeypatch.setattr(derive, "PIECE_BYTES", dict.fromkeys(derive.PIECE_BYTES, 1 << 18))
-
-
-@pytest.fixture
-def executor() -> Iterator[Pickling]:
-    with Pickling() as pool:
-        yield pool
 
 
 @pytest.fixture(scope="session")
@@ -94,7 +66,7 @@ def raw(store: Path) -> list[tuple[str, str, int | None, int, str]]:
 
 
 def test_blocks_of_one_archive_are_parsed_elsewhere(
-    archives: list[Path], local: Path, store: Path, executor: Pickling
+    archives: list[Path], local: Path, store: Path, executor: Any
 ) -> None:
     for archive in archives:
         abpipe.ingest(archive, store=store, cluster=executor)
@@ -107,7 +79,7 @@ def test_many_archives_are_a_task_each(
     archives: list[Path],
     local: Path,
     store: Path,
-    executor: Pickling,
+    executor: Any,
     faults: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -127,7 +99,7 @@ def test_many_archives_are_a_task_each(
 
 
 def test_a_broken_archive_stops_there_and_leaves_nothing(
-    archives: list[Path], store: Path, executor: Pickling, tmp_path: Path
+    archives: list[Path], store: Path, executor: Any, tmp_path: Path
 ) -> None:
     cut = tmp_path / "cut.tar.gz"
     cut.write_bytes(archives[1].read_bytes()[:200_000])
@@ -144,7 +116,7 @@ def test_queries_run_elsewhere(
     archives: list[Path],
     local: Path,
     store: Path,
-    executor: Pickling,
+    executor: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     abpipe.ingest(*archives, store=store, jobs=1)
@@ -155,7 +127,7 @@ def test_queries_run_elsewhere(
 
 
 def test_sources_with_ids_of_people_never_leave_as_a_whole(
-    store: Path, executor: Pickling, tmp_path: Path
+    store: Path, executor: Any, tmp_path: Path
 ) -> None:
     folders = []
     for seed in range(2):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import abpipe
 from abpipe import remote, remote_store
 from abpipe.catalog import commit
+from abpipe.derived import derive
 from abpipe.errors import CannotExport, LostRace, NoStore, NotWritable
 from abpipe.manifest import Manifest
 from abpipe.remote import Url
@@ -117,6 +119,19 @@ class TestS3:
         assert (tmp_path / "there/targets.json").read_bytes() == (
             tmp_path / "here/targets.json"
         ).read_bytes()
+
+    def test_a_cluster_reads_and_writes_it(
+        self, bucket: str, local: Path, executor: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = f"{bucket}/ab"
+        sources = [ROOT / sample for sample in SAMPLES]
+        abpipe.ingest(*sources, store=store, cluster=executor)
+        assert {*executor.tasks} == {"parse"}  # each source is read here
+        monkeypatch.setattr(derive, "PIECE_BYTES", dict.fromkeys(derive.PIECE_BYTES, 1 << 14))
+        abpipe.derive("clicks", "image_targets", store=store, cluster=executor)
+        assert "_work_elsewhere" in executor.tasks
+        assert f"{tempfile.gettempdir()}/abpipe-".encode() not in b"".join(executor.sent)
+        assert files(open_store(store).manifest()) == files(Store(local).manifest())
 
     def test_the_command_takes_a_url(self, bucket: str, process: Callable[..., Any]) -> None:
         store = f"{bucket}/ab"

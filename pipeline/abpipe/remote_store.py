@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
-from abpipe.contracts import contracts
+from abpipe.contracts import derived_tables, raw_tables
 from abpipe.errors import LostRace, MissingSource, NoStore, NotWritable
 from abpipe.manifest import File, Manifest
 from abpipe.remote import Url, told
@@ -53,7 +53,7 @@ class RemoteStore(Store):
     def found(self) -> dict[str, datetime]:
         """The Parquet files that lie in the store, named by a manifest or not, and since when."""
         files = {}
-        for table in contracts():
+        for table in (*raw_tables(), *derived_tables()):
             listed: dict[str, Any] = {}
             with suppress(FileNotFoundError), told(str(self.url)):
                 listed = self._fs.find(f"{self._path}/{table}", detail=True)
@@ -141,23 +141,24 @@ class RemoteTransaction(Transaction):
 
     def name_files(self, manifest: Manifest) -> None:
         """Upload the new files that a manifest names: the last step before its commit."""
-        waiting = self._waiting()
         for file in manifest.files:
-            if file.path in waiting:
-                self._uploaded.append(file.path)
-                self.store.upload(waiting[file.path], file.path)
+            self.staged_path(file)
 
     def commit(self, manifest: Manifest) -> None:
         """Make the store hold exactly what the manifest names."""
         self._tag = self.store.put_manifest(manifest.json(), self._tag)
         named = {file.path for file in manifest.files}
-        self._gone = [file.path for file in self.manifest.files if file.path not in named]
+        before = [*self._uploaded, *(file.path for file in self.manifest.files)]
+        self._gone = [name for name in before if name not in named]
         self.manifest = manifest
         self._uploaded.clear()
 
-    def staged_path(self, file: File) -> Any:
-        """Where a file is now: it may not have been uploaded yet."""
-        return self._waiting().get(file.path) or self.store.path(file)
+    def staged_path(self, file: File) -> Url:
+        """Where a file is now, for any machine: a new one is uploaded first."""
+        if file.path not in self._uploaded and (part := self._waiting().get(file.path)):
+            self._uploaded.append(file.path)
+            self.store.upload(part, file.path)
+        return self.store.path(file)
 
     def sweep(self) -> None:
         """Remove what was replaced, what was not committed, and what a crash left long ago."""
