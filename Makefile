@@ -6,10 +6,10 @@ STORE  ?= demo/abstore
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint types format docs fuzz crash bench bench-derive bench-core bench-training bench-full pictures sample wheel clean
+.PHONY: help demo test test-all lint types format docs fuzz crash bench bench-derive bench-core bench-training bench-evidence bench-full pictures sample wheel clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
 
 # What people use, and what the tests need beside it: torch, above all.
 $(BIN)/abpipe: pyproject.toml constraints.txt
@@ -72,6 +72,9 @@ bench-core: $(BIN)/pytest  ## which box of a trace is nearest to its object, on 
 
 bench-training: $(BIN)/pytest  ## what targets cost beside reading pictures, and beside parsing XML
 	$(BIN)/python tests/bench/bench_training.py
+
+bench-evidence: $(BIN)/pytest  ## do byproducts help where backgrounds mislead? Synthetic, five seeds
+	$(BIN)/python tests/bench/bench_evidence.py
 
 bench-full: $(BIN)/pytest  ## the full size: 1,274,843 files
 	$(BIN)/python tests/bench/bench_full.py

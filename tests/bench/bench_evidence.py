@@ -36,193 +36,32 @@ disfavours: 4,000 pictures, a network of four layers. None of this is a claim ab
 from __future__ import annotations
 
 import argparse
-import csv
 import tempfile
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from math import nan, sqrt
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import orjson
 import torch
-from evidence_set import CLASSES, SPLITS, Objects, objects, pictures, sheet, split
+from evidence_results import (
+    FILE,
+    MEASURES,
+    Run,
+    Summary,
+    chosen,
+    read,
+    summary,
+    write,
+    write_summary,
+)
+from evidence_runs import Method, World
+from evidence_set import sheet
 from rich.console import Console
 from rich.table import Table
-from scipy import stats
-
-import abpipe
-from abpipe.synth import synth
-from abpipe.targets.reader import Targets
-from abpipe.training import (
-    ByproductDataset,
-    RandomCrop,
-    RandomPoints,
-    Settings,
-    Whole,
-    background_gap,
-    fit,
-    localization,
-    luab,
-    predict,
-    small_net,
-)
 
 OUT = Path(__file__).parents[2] / "notebooks" / "evidence"
 SEEDS, COUNT, EPOCHS = range(1, 6), 4000, 12
-PARTS = {"train": 0.6, "val": 0.15, "test": 0.25}
 LAMBDAS, DWELLS = (1, 10, 100), (0.1, 1)
-CHEATS = 0.6
-INPUT, WIDTH, LOCALIZED = 40, 16, 400
-NAMES = ("click_xy", "click_valid", "weight", "heatmap")
-TESTS = SPLITS[1:]
-MEASURES = ("val", *TESTS, "gap", "pointing", "energy", "max_box_acc")
-CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Method:
-    """What is learnt beside the class, how strongly, and from whom."""
-
-    name: str
-    strength: float = 0
-    crowd: str = "honest"
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """As `training.Settings` takes it."""
-        what = "where" if self.name == "dwell" else "points"
-        return {"points": 0, what: self.strength, "weighted": self.name == "cheats weighted"}
-
-
-@dataclass(frozen=True)
-class Run:
-    """What came out of a network."""
-
-    seed: int
-    method: str
-    strength: float
-    measures: dict[str, float]
-    clicks_inside: float | None
-    """Share of its crowd's clicks in a published box of their object; None for random points."""
-    seconds: float
-    maps: list[Any] | None = None
-    """Of the first seed: class activation maps of a few pictures."""
-
-
-@dataclass(frozen=True)
-class Summary:
-    """A measure of a method: mean over seeds, and gain over "none", with half their intervals."""
-
-    method: str
-    measure: str
-    seeds: int
-    mean: float
-    mean_half: float
-    gain: float
-    gain_half: float
-
-
-class World:
-    """A seed's archives, by a crowd that is honest and one that is not, and its pictures."""
-
-    def __init__(self, place: Path, seed: int, count: int) -> None:
-        self.seed = seed
-        told = self._annotated(place / "honest", 0, count)
-        if (self._annotated(place / "cheats", CHEATS, count).box != told.box).any():
-            raise ValueError("the two crowds have seen different objects")
-        self.objects = told[np.random.default_rng(seed).permutation(count)]
-        self.targets = {
-            "honest": Targets(place / "honest/targets", NAMES),
-            "cheats": Targets(place / "cheats/targets", NAMES),
-            "random": RandomPoints(place / "honest/targets", NAMES, seed),
-        }
-        self.inside = {crowd: _inside(place / crowd / "store") for crowd in ("honest", "cheats")}
-        self.parts = {part: self._part(part) for part in PARTS}
-        self.drawn = {"train": self._drawn("train", "train"), "val": self._drawn("val", "train")}
-        self.drawn |= {name: self._drawn("test", name) for name in TESTS}
-        #: The first picture of each class, to be shown.
-        self.shown = np.unique(self.parts["test"].label, return_index=True)[1]
-
-    def _annotated(self, place: Path, cheats: float, count: int) -> Objects:
-        """Have an archive made, and targets of it."""
-        made = synth(place / "raw", count=count, seed=self.seed, cheats=cheats, jobs=1)
-        store = place / "store"
-        abpipe.ingest(made.archive, store=store, jobs=1)
-        abpipe.derive(store=store)
-        abpipe.export(place / "targets", store=store, split=PARTS, heatmap=10)
-        return objects(made.truth)
-
-    def _part(self, part: str) -> Objects:
-        exported = self.targets["honest"]
-        names = set(exported["image_ids"][exported.part(part)].tolist())
-        return self.objects[np.flatnonzero([name.encode() in names for name in self.objects.ids])]
-
-    def _drawn(self, part: str, name: str) -> list[tuple[Any, int]]:
-        """Pictures and their classes."""
-        of, seed = self.parts[part], 1000 * self.seed + list(PARTS).index(part)
-        shown = split(of, name, seed)
-        if name == "location":
-            self.box = shown.box
-        return list(zip(pictures(of, shown, seed), of.label.tolist(), strict=True))
-
-    def data(self, name: str, crowd: str) -> ByproductDataset:
-        """A split's pictures, joined with a crowd's targets by image id."""
-        of = self.parts[name if name in PARTS else "test"]
-        see = RandomCrop(INPUT, (0.5, 1), flip=0) if name == "train" else Whole(INPUT)
-        return ByproductDataset(
-            self.drawn[name], self.targets[crowd], see=see, ids=of.ids, seed=self.seed
-        )
-
-    def run(self, method: Method, epochs: int, maps: bool) -> Run:
-        """Train a network, and judge it."""
-        begin = time.perf_counter()
-        settings = Settings(epochs=epochs, lr=6e-3, seed=self.seed, label="own_class", device="cpu")
-        settings = Settings(**vars(settings) | method.settings)
-        torch.manual_seed(self.seed)
-        model = luab(small_net(CLASSES, WIDTH), where=True)
-        fit(model, self.data("train", method.crowd), None, settings)
-        told = {
-            name: predict(model, self.data(name, "honest"), settings) for name in ("val", *TESTS)
-        }
-        measures = {name: one.accuracy for name, one in told.items()}
-        where = told["location"].where
-        assert where is not None
-        found = localization(where[:LOCALIZED], self.box[:LOCALIZED])
-        measures |= {
-            "gap": background_gap(measures),
-            "pointing": found.pointing,
-            "energy": found.energy,
-            "max_box_acc": found.max_box_acc,
-        }
-        return Run(
-            self.seed,
-            method.name,
-            method.strength,
-            measures,
-            self.inside.get(method.crowd),
-            round(time.perf_counter() - begin, 1),
-            where[self.shown].round(3).tolist() if maps else None,
-        )
-
-
-def _inside(store: Path) -> float:
-    """The click-in-box rate, as abpipe measures it."""
-    with abpipe.connect(store) as connection:
-        (row,) = connection.execute(
-            "SELECT inside_rate FROM localization_scores WHERE what = 'click' AND \"of\" = 'all'"
-        ).fetchall()
-    return float(row[0])
-
-
-def chosen(runs: Iterable[Run], method: str) -> Run:
-    """Of a seed's runs of a method, the best on val; of equal ones, the weakest."""
-    those = [run for run in runs if run.method == method]
-    return max(those, key=lambda run: (run.measures["val"], -run.strength))
 
 
 def replicate(seed: int, count: int, epochs: int, out: Path, maps: bool, done: list[Run]) -> None:
@@ -238,12 +77,12 @@ def replicate(seed: int, count: int, epochs: int, out: Path, maps: bool, done: l
             for method in [Method("none"), *(Method(*one) for one in strengths)]
         ]
         best = chosen(runs, "luab").strength
-        for name, crowd in (
-            ("random", "random"),
-            ("cheats", "cheats"),
-            ("cheats weighted", "cheats"),
+        for method in (
+            Method("random", best, "random"),
+            Method("cheats", best, "cheats"),
+            Method("cheats weighted", best, "cheats"),
         ):
-            _once(done, world, Method(name, best, crowd), epochs, out, maps)
+            _once(done, world, method, epochs, out, maps)
 
 
 def _once(
@@ -253,56 +92,8 @@ def _once(
         if (run.seed, run.method, run.strength) == (world.seed, method.name, method.strength):
             return run
     run = world.run(method, epochs, maps)
-    with (out / "runs.jsonl").open("ab") as file:
-        file.write(orjson.dumps(run, option=orjson.OPT_APPEND_NEWLINE))
+    write(run, out)
     return run
-
-
-def named(runs: Sequence[Run]) -> dict[str, dict[int, Run]]:
-    """The runs of each method and strength, and of what was chosen, by seed."""
-    by: dict[str, dict[int, Run]] = {}
-    for run in runs:
-        swept = run.method in ("luab", "dwell")
-        name = f"{run.method} {run.strength:g}" if swept else run.method
-        by.setdefault(name, {})[run.seed] = run
-    for method in ("luab", "dwell"):
-        seeds = sorted({run.seed for run in runs if run.method == method})
-        best = {seed: chosen((r for r in runs if r.seed == seed), method) for seed in seeds}
-        if best:
-            by[f"{method} chosen"] = best
-    return by
-
-
-def summary(runs: Sequence[Run]) -> list[Summary]:
-    """Each measure of each method over its seeds, and its gain over "none" in the same seeds."""
-    by, made = named(runs), []
-    for name, of in by.items():
-        for measure in MEASURES:
-            values = {seed: run.measures[measure] for seed, run in of.items()}
-            pairs = [
-                value - by["none"][seed].measures[measure]
-                for seed, value in values.items()
-                if seed in by["none"]
-            ]
-            figures = (*interval(list(values.values())), *interval(pairs))
-            made.append(Summary(name, measure, len(values), *figures))
-    return made
-
-
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """The mean, and half of its t interval (NaN for fewer than two values)."""
-    n = len(values)
-    if n < 2:
-        return (values[0] if n else nan), nan
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * np.std(values, ddof=1) / sqrt(n)
-    return float(np.mean(values)), float(half)
-
-
-def read(out: Path) -> list[Run]:
-    """All runs that were written, in the order of their seeds."""
-    lines = (out / "runs.jsonl").read_bytes().splitlines()
-    runs = [Run(**orjson.loads(line)) for line in lines]
-    return sorted(runs, key=lambda run: run.seed)
 
 
 def main() -> None:
@@ -317,24 +108,15 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     if not options.resume:
-        (options.out / "runs.jsonl").write_bytes(b"")
+        (options.out / FILE).unlink(missing_ok=True)
+    (options.out / FILE).touch()
     of, done = (options.count, options.epochs, options.out), read(options.out)
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         first = options.seeds[0]
         for one in [pool.submit(replicate, n, *of, n == first, done) for n in options.seeds]:
             one.result()
-    runs = read(options.out)
-    lines = (orjson.dumps(run, option=orjson.OPT_APPEND_NEWLINE) for run in runs)
-    (options.out / "runs.jsonl").write_bytes(b"".join(lines))
-    found = summary(runs)
-    with (options.out / "summary.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(Summary.__dataclass_fields__)
-        writer.writerows(
-            [one.method, one.measure, one.seeds]
-            + [f"{value:.4f}" for value in (one.mean, one.mean_half, one.gain, one.gain_half)]
-            for one in found
-        )
+    found = summary(read(options.out))
+    write_summary(found, options.out)
     _show(found)
 
 
