@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 
 CLASSES, SIDE = 5, 48
 #: How often a background is the class's own for sure; else it is any of all, by chance.
-OWN = {"train": 0.7, "mixed_same": 1.0, "mixed_rand": 0.0}
+OWN = {"train": 0.6, "mixed_same": 1.0, "mixed_rand": 0.0}
 OWN |= {"location": 0.0, "size": 0.0, "rotation": 0.0}
 SPLITS = tuple(OWN)
 _FINE = 4  # how much finer outlines are drawn, to be smooth
@@ -116,11 +116,11 @@ def _picture(
 
 
 def _stripes(rng: np.random.Generator, background: int) -> Array:
-    turn = np.pi * (background + rng.uniform(-0.4, 0.4)) / CLASSES
+    turn = np.pi * (background + rng.uniform(-0.2, 0.2)) / CLASSES
     down, across = np.mgrid[:SIDE, :SIDE] / SIDE
     along = across * np.cos(turn) + down * np.sin(turn)
     waves = np.sin(2 * np.pi * (along * rng.uniform(4, 6) + rng.random()))
-    tinted: Array = rng.uniform(90, 200) + rng.uniform(-28, 28, 3) + 12 * waves[..., None]
+    tinted: Array = rng.uniform(90, 200) + rng.uniform(-28, 28, 3) + 25 * waves[..., None]
     return tinted
 
 
