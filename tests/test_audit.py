@@ -159,6 +159,87 @@ def test_rows_that_break_a_promise_are_errors(
     ]
 
 
+def test_files_that_were_swapped_are_two_errors(
+    some: None, found: Callable[..., Found], store: Path
+) -> None:
+    one, other = file_of(store, "images"), file_of(store, "objects")
+    sizes = {path: path.stat().st_size for path in (one, other)}
+    one.rename(store / "between")
+    other.rename(one)
+    (store / "between").rename(other)
+    assert found() == [
+        (
+            "error",
+            path.relative_to(store).as_posix(),
+            f"{sizes[was]:,} bytes, written {sizes[path]:,}",
+            1,
+        )
+        for path, was in ((one, other), (other, one))
+    ]
+
+
+def test_a_file_of_another_table_is_an_error_also_where_the_manifest_says_so(
+    some: None, found: Callable[..., Found], store: Path
+) -> None:
+    other = pq.read_table(file_of(store, "objects"))
+    forge(store, "images", lambda _: other)
+    where = file_of(store, "images").relative_to(store).as_posix()
+    assert found() == [("error", where, "its columns are not those that its schema declares", 1)]
+
+
+def test_rows_and_bytes_that_the_manifest_tells_wrong_are_errors(
+    some: None, found: Callable[..., Found], store: Path
+) -> None:
+    manifest = orjson.loads((store / "manifest.json").read_bytes())
+    for entry in manifest["files"]:
+        entry["rows"] += entry["table"] == "images"
+        entry["bytes"] += entry["table"] == "events"
+    (store / "manifest.json").write_bytes(orjson.dumps(manifest))
+    events, images = file_of(store, "events"), file_of(store, "images")
+    size = events.stat().st_size
+    assert found() == [
+        ("error", events.relative_to(store).as_posix(), f"{size:,} bytes, written {size + 1:,}", 1),
+        ("error", images.relative_to(store).as_posix(), "3 rows, written 4", 1),
+    ]
+
+
+def test_a_file_that_the_manifest_no_longer_names_is_told_of(
+    some: None, found: Callable[..., Found], store: Path
+) -> None:
+    gone = file_of(store, "annotations").relative_to(store).as_posix()
+    manifest = orjson.loads((store / "manifest.json").read_bytes())
+    manifest["files"] = [f for f in manifest["files"] if f["table"] != "annotations"]
+    (store / "manifest.json").write_bytes(orjson.dumps(manifest))
+    assert found() == [
+        ("warning", gone, "no manifest names this file; the next write removes it", 1),
+        ("error", "a.tar", "0 annotations, 3 in the ledger", 1),
+    ]
+
+
+def test_a_derived_table_that_is_out_of_step_is_told_of_and_not_read(
+    some: None, found: Callable[..., Found], store: Path
+) -> None:
+    abpipe.derive("clicks", store=store, jobs=1)
+    manifest = orjson.loads((store / "manifest.json").read_bytes())
+    for entry in manifest["files"]:
+        if entry["table"] == "clicks":
+            entry["digest"] = "0" * 64
+    (store / "manifest.json").write_bytes(orjson.dumps(manifest))
+    where = file_of(store, "clicks").relative_to(store).as_posix()
+    what = "made by another version, and not read: `abpipe derive` makes it anew"
+    assert found() == [("note", where, what, 1)]
+    abpipe.derive("clicks", store=store, jobs=1)
+    assert found() == []
+
+
+def test_derived_rows_that_were_edited_are_errors_where_they_break_a_promise(
+    some: None, found: Callable[..., Found], store: Path
+) -> None:
+    abpipe.derive("clicks", store=store, jobs=1)
+    forge(store, "clicks", edited("n_clicks", [0, 1, 1]))
+    assert found() == [("error", "clicks", "breaks its promise: n_clicks: n_clicks > 0", 1)]
+
+
 def test_a_ledger_that_does_not_add_up_is_an_error(
     some: None, found: Callable[..., Found], store: Path
 ) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Container, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import orjson
 
 from abpipe import __version__
-from abpipe.contents import CONTENTS
+from abpipe.contents import CONTENTS, DATASET_NAME
+from abpipe.contracts import contracts
 from abpipe.contracts import dataset as known_dataset
 from abpipe.errors import BrokenStore, LostKey, NotFound, WrongFormat
 
 FORMAT = 1
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -144,13 +149,37 @@ class Manifest:
             raise WrongFormat(store, version, FORMAT)
         try:
             sources = tuple(
-                SourceEntry(**entry | {"ledger": Ledger(**entry["ledger"])})
+                _made(SourceEntry, entry | {"ledger": _made(Ledger, entry["ledger"])})
                 for entry in found["sources"]
             )
-            files = tuple(File(**entry) for entry in found["files"])
-            return cls(**found | {"sources": sources, "files": files})
+            files = tuple(_made(File, entry) for entry in found["files"])
+            manifest = _made(cls, found | {"sources": sources, "files": files})
+            manifest._look_through()
         except (TypeError, KeyError) as err:
             raise BrokenStore(store, f"manifest.json misses or adds a field: {err}") from None
+        except ValueError as err:
+            raise BrokenStore(store, f"manifest.json was edited: {err}") from None
+        return manifest
+
+    def _look_through(self) -> None:
+        """Raise ValueError unless all names are such as abpipe gives: they become paths and SQL."""
+        for name in self.datasets:
+            if not DATASET_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a dataset")
+        for file in self.files:
+            folder = f"{file.table}/dataset={file.dataset}/"
+            is_named = re.fullmatch(re.escape(folder) + r"[\w-]+\.parquet", file.path, re.ASCII)
+            if file.table not in contracts() or file.dataset not in self.datasets or not is_named:
+                raise ValueError(f"it names {file.path!r}, which is no file of a store")
+        for source in self.sources:
+            if source.dataset not in self.datasets or source.content not in CONTENTS:
+                raise ValueError(f"{source.name!r} is no source of a dataset")
+            for sums, names in (
+                (source.ledger.members, _MEMBERS),
+                (source.ledger.records, _RECORDS),
+            ):
+                if sums.keys() != names:
+                    raise ValueError(f"the ledger of {source.name!r} has other sums: {[*sums]}")
 
     def json(self) -> bytes:
         """The text of the file."""
@@ -233,6 +262,31 @@ class Manifest:
             sources=sources,
             files=tuple(f for f in self.files if f.source_no != source_no and f.dataset in left),
         )
+
+
+_MEMBERS = {"total", "ok", "junk", "rejected"}
+_RECORDS = {"total", "rows", "duplicates", "rejected", "forgotten"}
+
+
+def _made(kind: type[T], values: dict[str, Any]) -> T:
+    """One part of a manifest. Raises ValueError for a value of another type than is declared."""
+    hints, made = get_type_hints(kind), kind(**values)
+    for name in hints:
+        if not _is(getattr(made, name), hints[name]):
+            raise ValueError(f"{name} is {getattr(made, name)!r}")
+    return made
+
+
+def _is(value: object, hint: Any) -> bool:
+    """Whether a value out of JSON is of a type."""
+    kind, inner = get_origin(hint) or hint, get_args(hint)
+    if kind is UnionType:
+        return any(_is(value, one) for one in inner)
+    if kind is dict and isinstance(value, dict):
+        return all(_is(one, inner[1]) for one in value.values())
+    if kind is list and isinstance(value, list):
+        return all(_is(one, inner[0]) for one in value)
+    return kind is Any or isinstance(value, kind)
 
 
 def _in_order(files: Iterable[File]) -> tuple[File, ...]:

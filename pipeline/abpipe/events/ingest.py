@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from abpipe.cluster import Cluster, at
+from abpipe.contents import DATASET_NAME
 from abpipe.errors import BadName, SameName, SeveralContents
 from abpipe.parallel import Workers
 from abpipe.remote import place
@@ -18,8 +18,6 @@ from abpipe.remote import place
 if TYPE_CHECKING:
     from abpipe.manifest import SourceEntry
     from abpipe.remote import Place
-
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 #: Told of a source's name, its size, and how many of its bytes have been read.
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -82,7 +80,7 @@ def ingest(
 
     Each source is one transaction: an error leaves it out and the store as it was.
     """
-    if dataset is not None and not _NAME.fullmatch(dataset):
+    if dataset is not None and not DATASET_NAME.fullmatch(dataset):
         raise BadName(dataset)
     if pseudonymize and keep_ids:
         raise ValueError("choose between pseudonymize and keep_ids")
