@@ -55,8 +55,8 @@ format: $(BIN)/pytest  ## format the code
 docs: $(BIN)/pytest  ## renew the generated parts of the README
 	$(BIN)/cog -r README.md
 
-fuzz: $(BIN)/pytest  ## ten minutes of fuzzing: the fast paths against the strict parsers
-	ABPIPE_FUZZ_SECONDS=300 $(BIN)/python -m pytest -k "mutat or fuzz"
+fuzz: $(BIN)/pytest  ## half an hour of fuzzing: every reader, and fast paths against strict parsers
+	ABPIPE_FUZZ_SECONDS=60 ABPIPE_FUZZ_EXAMPLES=5000 $(BIN)/python -m pytest -k "mutat or fuzz"
 
 crash: $(BIN)/abpipe  ## every step of every write fails, or is the last one; a hundred kills of each
 	ABPIPE_CRASH_KILLS=100 $(BIN)/python -m pytest tests/test_crash.py

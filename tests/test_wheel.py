@@ -13,9 +13,13 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.mark.slow
 def test_an_installed_wheel_works_from_any_folder(tmp_path: Path) -> None:
-    """Schemas and SQL travel in it. Its dependencies are installed anew, in a clean environment."""
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path)]
+    """Schemas and SQL travel in it. Its dependencies are installed anew, in a clean environment.
+
+    It is made of the source distribution, so that nothing is missing in that either.
+    """
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    assert len(list(tmp_path.glob("*.tar.gz"))) == 1
     (wheel,) = tmp_path.glob("*.whl")
     venv.create(tmp_path / "env", with_pip=True)
     scripts = tmp_path / "env" / ("Scripts" if os.name == "nt" else "bin")

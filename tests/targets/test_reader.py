@@ -189,3 +189,29 @@ def test_an_array_without_values_opens(tmp_path: Path, ingest: Any, pack: Any, x
     assert targets["trace_xyt"].shape == (0, 3)
     assert targets["trace_offsets"].tolist() == [0, 0]
     targets.verify()
+
+
+def test_targets_that_name_a_file_elsewhere_or_say_too_little_are_refused(mine: Path) -> None:
+    about = mine / "targets.json"
+    text = about.read_bytes()
+    for old, new, why in (
+        (b'"weight.npy"', b'"../mine/weight.npy"', "misses what it should say of its arrays"),
+        (b'"sha256"', b'"sha512"', "cannot be read"),
+    ):
+        about.write_bytes(text.replace(old, new))
+        with pytest.raises(BrokenTargets) as error:
+            abpipe.open_targets(mine)
+        assert str(error.value).startswith(f"{mine}: targets.json {why}. ")
+
+
+def test_a_header_that_numpy_stumbles_over_is_no_array(mine: Path) -> None:
+    file = mine / "class_index.npy"
+    file.write_bytes(file.read_bytes().replace(b"{'descr':", b"{'descr'\xbb"))
+    with pytest.raises(BrokenTargets, match=r"class_index\.npy is no array: "):
+        abpipe.open_targets(mine)
+
+
+def test_a_nan_in_targets_json_is_no_endless_loop(mine: Path) -> None:
+    about = mine / "targets.json"
+    about.write_bytes(about.read_bytes().replace(b'"rows": 120', b'"rows": NaN'))
+    assert len(abpipe.open_targets(mine)) == 120

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from hashlib import file_digest
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,6 +19,8 @@ from abpipe.image_ids import image_id
 FORMAT = 1
 ABOUT = "targets.json"
 EXAMPLES = 3
+#: What NumPy raises for files that hold something else.
+_NO_ARRAY = (ValueError, EOFError, OSError, OverflowError, SyntaxError, TokenError, TypeError)
 _NO_ID = b"\xff"  # in no id: it is no UTF-8
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -149,31 +152,52 @@ def _hashed(keys: Array, seed: int) -> npt.NDArray[np.uint64]:
 def _opened(folder: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     """What targets.json says, and its arrays: of one export, also if another replaces it."""
     while True:
-        about = _about(folder)
+        content = _content(folder)
+        about = _about(folder, content)
         try:
             arrays = {name: _array(folder, entry) for name, entry in about["arrays"].items()}
         except BrokenTargets:
-            if _about(folder) == about:
+            if _content(folder) == content:
                 raise
             continue
-        if _about(folder) == about:
+        if _content(folder) == content:
             return about, arrays
 
 
-def _about(folder: Path) -> dict[str, Any]:
-    """What targets.json says, if it is of a kind and version that can be read."""
+def _content(folder: Path) -> bytes:
+    """The text of targets.json."""
     try:
-        about = json.loads((folder / ABOUT).read_bytes())
-        version, form, _ = about["format"], about["form"], about["arrays"].keys()
+        return (folder / ABOUT).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise NoTargets(folder, f"there is no {ABOUT}") from None
-    except (ValueError, LookupError, TypeError, AttributeError):
+
+
+def _about(folder: Path, content: bytes) -> dict[str, Any]:
+    """What targets.json says, if it is of a kind and version that can be read."""
+    try:
+        about = json.loads(content)
+        version, form, arrays = about["format"], about["form"], about["arrays"]
+        is_whole = form != "memmap" or all(_is_entry(one, arrays) for one in arrays.values())
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise BrokenTargets(folder, ABOUT, "cannot be read") from None
     if version != FORMAT:
         raise WrongTargets(folder, version, FORMAT)
     if form != "memmap":
         raise NoTargets(folder, f"it was exported as {form}")
+    if not is_whole or "image_ids" not in arrays:
+        raise BrokenTargets(folder, ABOUT, "misses what it should say of its arrays")
     return dict(about)
+
+
+def _is_entry(entry: dict[str, Any], arrays: dict[str, Any]) -> bool:
+    """Whether targets.json says all of an array, and of no file elsewhere."""
+    kinds = {"file": str, "bytes": int, "sha256": str, "dtype": str, "shape": list}
+    has_all = all(isinstance(entry[name], kind) for name, kind in kinds.items())
+    return (
+        has_all
+        and Path(entry["file"]).name == entry["file"]
+        and entry.get("offsets", "image_ids") in arrays
+    )
 
 
 def _array(folder: Path, entry: dict[str, Any]) -> Array:
@@ -186,7 +210,7 @@ def _array(folder: Path, entry: dict[str, Any]) -> Array:
         array: Array = np.load(path, mmap_mode="r" if has_bytes else None).view(np.ndarray)
     except FileNotFoundError:
         raise BrokenTargets(folder, entry["file"], "is missing") from None
-    except (ValueError, EOFError) as err:
+    except _NO_ARRAY as err:
         raise BrokenTargets(folder, entry["file"], f"is no array: {err}") from None
     if [array.dtype.str, *array.shape] != [entry["dtype"], *entry["shape"]]:
         shape = f"{array.dtype.str} {list(array.shape)}"
