@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ import abpipe
 from abpipe import cluster
 from abpipe.contracts import raw_tables
 from abpipe.derived import derive
-from abpipe.errors import BrokenSource, NoCluster, NotShared, TooManyRejects
+from abpipe.errors import BrokenSource, LostCluster, NoCluster, NotShared, TooManyRejects
 from abpipe.manifest import Manifest
 from abpipe.store import Store
 from abpipe.synth import synth
@@ -137,6 +139,30 @@ def test_sources_with_ids_of_people_never_leave_as_a_whole(
     assert "stage" not in executor.tasks  # the key stays here
 
 
+def test_a_cluster_that_ends_leaves_what_was_committed(
+    archives: list[Path], store: Path, contents: Any
+) -> None:
+    abpipe.ingest(archives[1], store=store, jobs=1)
+    before = contents()
+
+    class Ended(Executor):
+        def submit(self, *_: Any, **__: Any) -> Future[Any]:
+            future: Future[Any] = Future()
+            future.set_exception(BrokenProcessPool("a process ended"))
+            return future
+
+        def __str__(self) -> str:
+            return "ended"
+
+    with pytest.raises(LostCluster) as error:
+        abpipe.ingest(*archives[2:], store=store, cluster=Ended())
+    assert str(error.value) == (
+        "ended: the cluster was lost: a process ended. What was not committed was not stored. "
+        "Run it again: what is in the store already is left alone"
+    )
+    assert contents() == before
+
+
 def test_a_machine_that_does_not_see_the_store_says_so(tmp_path: Path) -> None:
     with pytest.raises(NotShared) as error, Store(tmp_path / "elsewhere").staging(Manifest()):
         pass
@@ -241,6 +267,8 @@ class TestDask:
         address, (first, _) = dask
         abpipe.ingest(*archives, store=store, cluster=address, progress=_killing(first, 1))
         assert raw(store) == raw(local)
+        named = {Store(store).path(file) for file in Store(store).manifest().files}
+        assert {*store.rglob("*.parquet*")} == named
 
     def test_a_worker_lost_while_queries_run_costs_nothing(
         self, dask: Dask, archives: list[Path], local: Path, store: Path

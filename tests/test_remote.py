@@ -18,6 +18,7 @@ from typing import Any
 import fsspec
 import pytest
 import zstandard
+from botocore.exceptions import NoCredentialsError
 
 from abpipe import remote
 from abpipe.errors import (
@@ -31,7 +32,7 @@ from abpipe.errors import (
 )
 from abpipe.raw.sources import find
 from abpipe.raw.streams import open_plain
-from abpipe.remote import Url, is_url, opened, place
+from abpipe.remote import Url, is_url, opened, place, told
 
 Pack = Callable[..., Path]
 XML = Callable[..., bytes]
@@ -226,6 +227,12 @@ def test_a_refusal_says_so(site: Site) -> None:
         "tools take, as AWS_PROFILE; for a public bucket, FSSPEC_S3_ANON=true"
     )
     assert "403" in error.value.why
+
+
+@pytest.mark.parametrize("err", [PermissionError("Access Denied"), NoCredentialsError()])
+def test_so_does_a_file_system(err: Exception) -> None:
+    with pytest.raises(Refused), told("s3://bucket/a"):
+        raise err
 
 
 def test_a_server_that_fails_is_out_of_reach(site: Site) -> None:

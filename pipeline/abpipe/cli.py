@@ -122,7 +122,7 @@ def root(
 
 @app.command()
 def ingest(
-    sources: Annotated[list[str], typer.Argument(help="Archives, folders, files or globs")],
+    sources: Annotated[list[str], typer.Argument(help="Archives, folders, files, URLs or globs")],
     store: StoreDir = STORE,
     dataset: Dataset = None,
     jobs: Jobs = None,

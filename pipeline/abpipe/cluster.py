@@ -8,14 +8,15 @@ does again.
 from __future__ import annotations
 
 import os
+from asyncio import CancelledError as AsyncCancelledError
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from abpipe.errors import BrokenSource, NoCluster
+from abpipe.errors import BrokenSource, LostCluster, NoCluster
 from abpipe.raw.buffer import BLOCK_BYTES, Buffer
 
 if TYPE_CHECKING:
@@ -88,8 +89,21 @@ class Cluster:
 def at(cluster: str | Executor, jobs: int | None = None) -> Iterator[Cluster]:
     """The cluster at an address: `dask://HOST:PORT`, or `mpi://`; or of an executor of one's own.
 
-    Raises NoCluster if there is none.
+    Raises NoCluster if there is none, LostCluster if it ends before its work.
     """
+    with _opened(cluster, jobs) as found:
+        try:
+            yield found
+        except (BrokenExecutor, CancelledError, AsyncCancelledError) as err:
+            raise LostCluster(str(cluster), str(err)) from err
+        except Exception as err:
+            if type(err).__name__ != "KilledWorker":  # Dask's: each worker that did it was lost
+                raise
+            raise LostCluster(str(cluster), str(err)) from err
+
+
+@contextmanager
+def _opened(cluster: str | Executor, jobs: int | None) -> Iterator[Cluster]:
     if not isinstance(cluster, str):
         yield Cluster(cluster, jobs)
         return

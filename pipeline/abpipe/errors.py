@@ -184,6 +184,17 @@ class NoCluster(AbpipeError):
         )
 
 
+class LostCluster(AbpipeError):
+    """A cluster ended, or lost a task again and again, before the work was done."""
+
+    def __init__(self, address: str, why: str) -> None:
+        self.address, self.why = address, why
+        super().__init__(
+            f"{address}: the cluster was lost: {why or 'it has ended'}. What was not committed was "
+            "not stored. Run it again: what is in the store already is left alone"
+        )
+
+
 class NotShared(AbpipeError):
     """A machine of a cluster does not see the store's folder."""
 
