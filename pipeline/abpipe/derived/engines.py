@@ -125,7 +125,9 @@ def _connect(memory_mb: int, spill: Path, place: Place) -> duckdb.DuckDBPyConnec
             "temp_directory": str(spill / f"abpipe-{os.getpid()}-{threading.get_ident()}"),
         }
     )
-    connection.execute("SET enable_progress_bar = false")  # abpipe has its own
+    shown = connection.execute("SELECT current_setting('enable_progress_bar')").fetchone()
+    if shown == (True,):  # abpipe has its own; in Jupyter, DuckDB does not let go of what is off
+        connection.execute("SET enable_progress_bar = false")
     connection.execute(macros())
     register(connection)
     remote.register(connection, place)

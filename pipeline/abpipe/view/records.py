@@ -94,7 +94,8 @@ def sheet(source: Source, sample: int, where: str | None = None) -> Scene:
         drawn = _panels(connection, wanted, source.images, "sheet")
     panels = tuple(replace(panel, title=panel.image_id) for panel in drawn)
     columns = max(1, round((len(panels) * 1.5) ** 0.5))
-    title = f"{len(panels)} pictures" + (f" where {' '.join(where.split())}" if where else "")
+    title = "1 picture" if len(panels) == 1 else f"{len(panels)} pictures"
+    title += f" where {' '.join(where.split())}" if where else ""
     return Scene("sheet", "sample", title, panels, columns)
 
 
