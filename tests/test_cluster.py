@@ -23,7 +23,10 @@ from abpipe.errors import BrokenSource, LostCluster, NoCluster, NotShared, TooMa
 from abpipe.manifest import Manifest
 from abpipe.store import Store
 from abpipe.synth import synth
+from abpipe.targets import samples
 
+ROOT = Path(__file__).parents[1]
+IMAGES = ROOT / "data/imagenet/images"
 TABLES = ("boxes", "clicks", "image_targets", "traces", "visits")
 
 
@@ -43,6 +46,15 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         shards.append(made.rename(folder / f"shard-{seed}.tar.gz"))
     coco = synth(folder / "coco", kind="coco", count=150, jobs=1).archive
     return [*shards, coco]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store of the sample."""
+    folder = tmp_path_factory.mktemp("place")
+    abpipe.ingest(ROOT / "data/imagenet/imagenet_ab.tar.gz", store=folder / "abstore", jobs=1)
+    abpipe.derive("image_targets", store=folder / "abstore", jobs=1)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -126,6 +138,22 @@ def test_queries_run_elsewhere(
     abpipe.derive(*TABLES, store=store.name, cluster=executor)
     assert {*executor.tasks} == {"_work_elsewhere"}
     assert files(store) == files(local)
+
+
+@pytest.mark.parametrize("form", ["webdataset", "hf", "tfrecord"])
+def test_files_of_samples_are_written_elsewhere(
+    place: Path, executor: Any, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    monkeypatch.setattr(samples, "SHARD", 25)
+    monkeypatch.chdir(place)
+    told: dict[str, Any] = {"form": form, "dataset": "imagenet-ab", "images": IMAGES}
+    told["split"] = {"train": 0.7, "val": 0.3}
+    here = abpipe.export(f"here-{form}", **told)
+    there = abpipe.export(f"there-{form}", **told, cluster=executor)
+    assert executor.tasks == ["_write_shard"] * 6
+    assert here.rows == there.rows == 120
+    for path in Path(f"here-{form}").iterdir():
+        assert path.read_bytes() == Path(f"there-{form}", path.name).read_bytes()
 
 
 def test_sources_with_ids_of_people_never_leave_as_a_whole(
@@ -252,6 +280,11 @@ class TestDask:
         assert raw(store) == raw(local)
         abpipe.derive(*TABLES, store=store, cluster=dask[0])
         assert files(store) == files(local)
+        exported: dict[str, Any] = {"dataset": "imagenet-ab", "form": "webdataset"}
+        abpipe.export(store.parent / "here", store=local, **exported)
+        abpipe.export(store.parent / "there", store=store, **exported, cluster=dask[0])
+        for path in (store.parent / "here").iterdir():
+            assert path.read_bytes() == (store.parent / "there" / path.name).read_bytes()
 
     def test_a_worker_lost_while_blocks_are_parsed_costs_nothing(
         self, dask: Dask, archives: list[Path], local: Path, store: Path

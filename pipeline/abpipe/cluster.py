@@ -86,11 +86,14 @@ class Cluster:
 
 
 @contextmanager
-def at(cluster: str | Executor, jobs: int | None = None) -> Iterator[Cluster]:
+def at(cluster: str | Executor | Cluster, jobs: int | None = None) -> Iterator[Cluster]:
     """The cluster at an address: `dask://HOST:PORT`, or `mpi://`; or of an executor of one's own.
 
     Raises NoCluster if there is none, LostCluster if it ends before its work.
     """
+    if isinstance(cluster, Cluster):  # whoever opened it ends it
+        yield cluster
+        return
     with _opened(cluster, jobs) as found:
         try:
             yield found

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from abpipe.catalog import commit, quoted, scan
-from abpipe.cluster import at
+from abpipe.cluster import Cluster, at
 from abpipe.contracts import Contract, contracts, derived_tables
 from abpipe.derived.engines import Engines, Query
 from abpipe.errors import NotFound
@@ -52,7 +52,7 @@ def derive(
     store: Path | str = "abstore",
     dataset: str | None = None,
     jobs: int | None = None,
-    cluster: str | Executor | None = None,
+    cluster: str | Executor | Cluster | None = None,
     memory_mb: int | None = None,
     progress: Progress | None = None,
 ) -> list[Derived]:
@@ -88,7 +88,7 @@ def derive(
 
 @contextmanager
 def _engines(
-    store: Store, jobs: int | None, memory_mb: int | None, cluster: str | Executor | None
+    store: Store, jobs: int | None, memory_mb: int | None, cluster: str | Executor | Cluster | None
 ) -> Iterator[Engines]:
     with at(cluster, jobs) if cluster else nullcontext() as elsewhere:
         jobs = elsewhere.jobs if elsewhere else jobs or os.cpu_count() or 1

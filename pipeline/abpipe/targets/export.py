@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from hashlib import file_digest
 from importlib import import_module
@@ -18,6 +18,7 @@ import duckdb
 import orjson
 
 from abpipe import __version__
+from abpipe.cluster import at
 from abpipe.contracts import classes
 from abpipe.durable import exchange, locked, sync, sync_all
 from abpipe.errors import (
@@ -101,8 +102,8 @@ def export(
     annotations, NULL for a picture without records): only records that meet it count, and pictures
     that have one. `split` names parts and their shares. `heatmap` adds dwell maps of so many rows
     and columns. `anonymous` coarsens times; ids of annotators are never exported. An earlier export
-    in `out` is replaced in one step. Derived tables that are missing are made first, by the
-    `cluster` if there is one (see `abpipe.cluster`); the files are written here.
+    in `out` is replaced in one step. With `cluster` (see `abpipe.cluster`), derived tables that are
+    missing are made there, and files of samples are written there; all else is written here.
 
     Raises InTheWay if `out` holds anything else, CannotExport if it cannot be written, BadQuery for
     a condition that DuckDB refuses, BadSplit, UnknownForm, NeedsDataset or NotFound for what is
@@ -124,14 +125,17 @@ def export(
         shares,
         heatmap,
         anonymous,
-        Path(images) if images else None,
+        Path(images).absolute() if images else None,
     )
     _look_out(folder)
     try:
-        with _workshop(folder.resolve()) as place:
+        with (
+            at(cluster) if cluster else nullcontext() as elsewhere,
+            _workshop(folder.resolve()) as place,
+        ):
             made = place / MADE
             made.mkdir()
-            with selected(store, options, place / SPILL, cluster) as selection:
+            with selected(store, options, place / SPILL, elsewhere) as selection:
                 missing = find(selection, options.images) if options.images else 0
                 module = import_module(FORMS[form])
                 files = module.write(selection, made, progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def write(
     """Write Parquet files and a dataset card into a folder; what targets.json is to say of each."""
     features = _features(selection)
     files = write_shards(
-        selection, folder, ".parquet", lambda path: _Shard(path, features), progress
+        selection, folder, ".parquet", partial(_Shard, features=features), progress
     )
     (folder / CARD).write_text(_card(selection, features, files), "utf-8")
     return files | {"card": {"file": CARD, "shape": ()}}

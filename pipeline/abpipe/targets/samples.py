@@ -90,7 +90,13 @@ def write_shards(
     opened: Callable[[Path], Writer],
     progress: Progress | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Write all samples into files, train-00000.tar and so on; what targets.json is to say."""
+    """Write all samples into files, train-00000.tar and so on; what targets.json is to say.
+
+    Where the selection has a cluster, a file is a task of it.
+    """
+    if selection.cluster:
+        shards = _shards(selection, folder, ending, opened, progress)
+        return dict(sorted(selection.cluster.each(_write_shard, shards)))
     writers, written, files = dict[str, Writer](), Counter[str](), dict[str, dict[str, Any]]()
     try:
         for sample in samples(selection, progress):
@@ -107,6 +113,42 @@ def write_shards(
         for writer in writers.values():
             writer.close()
     return dict(sorted(files.items()))
+
+
+def _shards(
+    selection: Selection,
+    folder: Path,
+    ending: str,
+    opened: Callable[[Path], Writer],
+    progress: Progress | None,
+) -> Iterator[tuple[Any, ...]]:
+    """The samples of each file, as a task."""
+    waiting, numbers = dict[str, list[Sample]](), Counter[str]()
+
+    def task(part: str) -> tuple[Any, ...]:
+        name = f"{part}-{numbers[part]:05d}"
+        numbers[part] += 1
+        return opened, folder / f"{name}{ending}", waiting.pop(part)
+
+    for sample in samples(selection, progress):
+        waiting.setdefault(sample.part, []).append(sample)
+        if len(waiting[sample.part]) == SHARD:
+            yield task(sample.part)
+    for part in [*waiting]:
+        yield task(part)
+
+
+def _write_shard(
+    opened: Callable[[Path], Writer], path: Path, found: list[Sample]
+) -> tuple[str, dict[str, Any]]:
+    """Write samples into a file; its name, and what targets.json is to say of it."""
+    writer = opened(path)
+    try:
+        for sample in found:
+            writer.write(sample)
+    finally:
+        writer.close()
+    return path.stem, {"file": path.name, "part": found[0].part, "shape": (len(found),)}
 
 
 def fields(selection: Selection) -> dict[str, dict[str, Any]]:

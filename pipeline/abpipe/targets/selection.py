@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from abpipe.catalog import show
+from abpipe.cluster import Cluster
 from abpipe.contracts import contracts
 from abpipe.derived.derive import derive
 from abpipe.errors import BadQuery, NeedsDataset, NeedsInstances, NotFound, NothingChosen
@@ -58,6 +58,7 @@ class Selection:
     sql: dict[str, str]
     rows: int
     has_truth: bool
+    cluster: Cluster | None = None
 
     @property
     def about(self) -> dict[str, str]:
@@ -90,7 +91,7 @@ class Selection:
 
 @contextmanager
 def selected(
-    store: Path | str, options: Options, spill: Path, cluster: str | Executor | None = None
+    store: Path | str, options: Options, spill: Path, cluster: Cluster | None = None
 ) -> Iterator[Selection]:
     """The selection of a store; derived tables that it needs are made first."""
     _derive(store, options, cluster)
@@ -98,7 +99,7 @@ def selected(
     with duckdb.connect(config=config) as connection:
         manifest = show(connection, open_store(store), options.dataset)
         ((has_truth,),) = connection.execute("SELECT count(*) > 0 FROM objects").fetchall()
-        selection = Selection(connection, manifest, options, {}, 0, has_truth)
+        selection = Selection(connection, manifest, options, {}, 0, has_truth, cluster)
         try:
             selection.make("chosen", _chosen(selection))
         except duckdb.Error as err:
@@ -128,7 +129,7 @@ def the_dataset(manifest: Manifest, name: str | None) -> str:
     return name
 
 
-def _derive(store: Path | str, options: Options, cluster: str | Executor | None) -> None:
+def _derive(store: Path | str, options: Options, cluster: Cluster | None) -> None:
     """Make the tables that are read, unless they are up to date: a store may be read-only."""
     needed = ["image_targets", *(["clicks_published"] if options.reading == "published" else [])]
     needed += ["visits"] if options.heatmap else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from io import BytesIO
 from math import prod
 from pathlib import Path
@@ -30,7 +31,7 @@ def write(
         for name, about in fields(selection).items()
         if None in about["shape"] or prod(about["shape"]) > FEW
     ]
-    return write_shards(selection, folder, ".tar", lambda path: _Shard(path, large), progress)
+    return write_shards(selection, folder, ".tar", partial(_Shard, large=large), progress)
 
 
 class _Shard:
