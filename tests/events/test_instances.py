@@ -377,3 +377,10 @@ def test_the_padding_of_a_block_is_not_read() -> None:
         Buffer(bytearray(b"]" + data + b"{" * PADDING)), 1, 1 + len(data), 7, INSTANCES
     )
     assert parse(block).tables["objects"].num_rows == 1
+
+
+@pytest.mark.parametrize(("data", "rejects"), [(b'{"images":[', []), (b"]]>", [b"]]>"])])
+def test_a_block_may_hold_no_element(data: bytes, rejects: list[bytes]) -> None:
+    buffer = Buffer(bytearray(data + b"{" * PADDING))
+    batch = parse(JsonBlock(buffer, 0, len(data), 7, INSTANCES))
+    assert [row["raw"] for row in rows_of([batch], "rejects")] == rejects

@@ -46,10 +46,10 @@ _LONG = b"0" * 19  # may be an integer beyond 64 bits
 def parse(block: JsonBlock, *, fast: bool = True) -> Batch:
     """The rows of one block; without `fast`, every element is read by itself."""
     data = bytes(block.buffer.view[block.start : block.end])
-    starts = list(block.shape.starts(data)) or [len(data)]
+    starts = list(block.shape.starts(data))
     reading = _BlockReading(block.offset, _has_long_numbers(data))
-    if starts[0]:
-        reading.around(data[: starts[0]].decode("utf-8", "surrogateescape"), 0, opening="")
+    if head := data[: starts[0]] if starts else data:
+        reading.around(head.decode("utf-8", "surrogateescape"), 0, opening="")
     pieces = [(begin, data[begin:end]) for begin, end in pairwise([*starts, len(data)])]
     usual = {at: found for at, piece in pieces if fast and (found := reading.usual(piece))}
     columns = _columns(list(usual.values()))
