@@ -109,6 +109,19 @@ def test_panels_stand_in_a_grid_and_do_not_overlap(samples: Path) -> None:
         assert 0 <= one.x0 < one.x1 <= 1 and 0 <= one.y0 < one.y1 <= 1
 
 
+@pytest.mark.parametrize("size", [(2000, 100), (100, 2000)], ids=["wide", "tall"])
+def test_a_picture_of_any_shape_is_on_the_figure(size: tuple[int, int]) -> None:
+    figure = draw(scene(Panel("annotator 0123456789 · selected", *size)), LAYERS)
+    figure.canvas.draw()
+    axis = figure.axes[0]
+    box = axis.get_window_extent()
+    assert box.width / box.height == pytest.approx(size[0] / size[1], rel=0.02)
+    whole = figure.bbox
+    assert whole.x0 <= box.x0 < box.x1 <= whole.x1 and whole.y0 <= box.y0 < box.y1 <= whole.y1
+    title = next(t for t in figure.findobj(Text) if t.get_text().startswith("annotator"))
+    assert title.get_window_extent().x1 <= whole.x1
+
+
 def test_layers_are_chosen_by_name() -> None:
     assert layers(None, "record") == LAYERS
     assert layers(None, "page") == ("trace", "clicks", "truth")

@@ -15,7 +15,8 @@ from matplotlib.transforms import Bbox
 from PIL import Image
 
 from abpipe.view import style
-from abpipe.view.figure import RAMP, Drawing, Pen, draw, layout, legend
+from abpipe.view.figure import Drawing, draw, layout, legend
+from abpipe.view.pen import RAMP, Pen
 from abpipe.view.scene import Layer, Panel, Scene
 
 DPI = {"record": 90, "sheet": 72, "page": 64}
