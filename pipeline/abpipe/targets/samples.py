@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ from abpipe.targets.selection import Progress, Selection
 SHARD = 10_000  # samples of a file
 STEP = 1000  # samples, after which progress is told of
 WHOLE = "train"  # the part that all pictures are in, without a split
+_UNFINISHED = ".unfinished-"
 _ELSEWHERE = ("image_ids", "split")  # a sample's own fields
 
 
@@ -96,7 +98,10 @@ def write_shards(
     """
     if selection.cluster:
         shards = _shards(selection, folder, ending, opened, progress)
-        return dict(sorted(selection.cluster.each(_write_shard, shards)))
+        files = dict(sorted(selection.cluster.each(_write_shard, shards)))
+        for left in folder.glob(f"{_UNFINISHED}*"):  # by a worker that was lost
+            left.unlink()
+        return files
     writers, written, files = dict[str, Writer](), Counter[str](), dict[str, dict[str, Any]]()
     try:
         for sample in samples(selection, progress):
@@ -142,12 +147,14 @@ def _write_shard(
     opened: Callable[[Path], Writer], path: Path, found: list[Sample]
 ) -> tuple[str, dict[str, Any]]:
     """Write samples into a file; its name, and what targets.json is to say of it."""
-    writer = opened(path)
+    unfinished = path.with_name(f"{_UNFINISHED}{token_hex(4)}")  # it may be done twice at a time
+    writer = opened(unfinished)
     try:
         for sample in found:
             writer.write(sample)
     finally:
         writer.close()
+    unfinished.replace(path)
     return path.stem, {"file": path.name, "part": found[0].part, "shape": (len(found),)}
 
 
