@@ -303,7 +303,11 @@ def show(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Draw what annotators did: `abpipe show n02086910_104 --images FOLDER -o replay.html`."""
+    """Draw what annotators did: `abpipe show n02086910_104 --images FOLDER -o replay.html`.
+
+    The file's ending says what it is: .png, .jpg, .webp, .svg, .pdf, .gif (a replay) or .html (a
+    page to play it). Without -o, it is a PNG in this folder, called as the picture.
+    """
     from abpipe.process import spare_pandas
     from abpipe.view import save
 

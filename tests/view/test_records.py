@@ -203,7 +203,7 @@ def test_an_unknown_picture_is_told(samples: Path) -> None:
     with pytest.raises(NotFound) as error:
         picture(Source(samples), "n00000000_1.JPEG")
     assert str(error.value) == (
-        "the store holds no picture 'n00000000_1.JPEG'. It holds such as 107330 or "
+        "the store holds no picture 'n00000000_1.JPEG'. It holds pictures such as 107330 or "
         "n01817953_105: `abpipe sql 'SELECT image_id FROM images'`"
     )
 

@@ -149,7 +149,7 @@ def _records(connection: duckdb.DuckDBPyConnection, name: str, annotator: str | 
 def _examples(connection: duckdb.DuckDBPyConnection) -> str:
     query = "SELECT min(image_id) FROM images GROUP BY dataset ORDER BY dataset"
     some = " or ".join(name for (name,) in connection.execute(query).fetchall())
-    return f"It holds such as {some}: `abpipe sql 'SELECT image_id FROM images'`"
+    return f"It holds pictures such as {some}: `abpipe sql 'SELECT image_id FROM images'`"
 
 
 def _panels(
