@@ -58,7 +58,7 @@ docs: $(BIN)/pytest  ## renew the generated parts of the README
 fuzz: $(BIN)/pytest  ## half an hour of fuzzing: every reader, and fast paths against strict parsers
 	ABPIPE_FUZZ_SECONDS=60 ABPIPE_FUZZ_EXAMPLES=5000 $(BIN)/python -m pytest -k "mutat or fuzz"
 
-crash: $(BIN)/abpipe  ## every step of every write fails, or is the last one; a hundred kills of each
+crash: $(BIN)/pytest  ## every step of every write fails, or is the last one; a hundred kills of each
 	ABPIPE_CRASH_KILLS=100 $(BIN)/python -m pytest tests/test_crash.py
 
 bench: bench-derive  ## ingest and derive against the alternatives, as ratios in one run

@@ -232,7 +232,7 @@ def test_what_is_no_cluster_says_what_is_expected(run: Any, address: str, why: s
     assert error.value.why == why
     assert str(error.value) == (
         f"{address}: no cluster: {why}. Expected dask://HOST:PORT "
-        "(`pip install 'abpipe[cluster]'`) or mpi:// (mpi4py)"
+        "(`pip install 'abpipe[cluster]'`) or mpi:// (`pip install 'abpipe[mpi]'`)"
     )
 
 

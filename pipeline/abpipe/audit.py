@@ -196,6 +196,9 @@ def _contents(
         ((n,),) = connection.execute(query).fetchall()
         if n:
             yield Finding("error", where, what, n)
+    for source, dataset, n in connection.execute(_STRANGERS).fetchall():
+        what = f"pictures, none of which is among the images of {dataset}: are they another set's?"
+        yield Finding("warning", source, what, n)
     ((n,),) = connection.execute("SELECT count(*) FROM conflicts").fetchall()
     if n:
         what = "records that share a natural key; see the view conflicts"
@@ -253,6 +256,13 @@ def _violations(
         yield f"its key ({key}) is not unique", twice
 
 
+_STRANGERS = """
+SELECT source, dataset, count(*)
+FROM pictures
+LEFT JOIN (SELECT DISTINCT image_id, dataset, true AS known FROM images) USING (image_id, dataset)
+WHERE dataset IN (SELECT dataset FROM images)
+GROUP BY source, dataset HAVING count(known) = 0 ORDER BY ALL
+"""
 _REFERENCES = (
     (
         "events",

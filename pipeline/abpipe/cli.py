@@ -96,7 +96,7 @@ PseudonymKey = Annotated[
     Path | None,
     typer.Option("--pseudonym-key", help="Key of the pseudonyms (default: one of your own)"),
 ]
-Images = Annotated[Path | None, typer.Option(help="Folder of the pictures, to show them, too")]
+Images = Annotated[Path | None, typer.Option(help="Folder of the pictures, to put them in, too")]
 OUTPUT = typer.Option("-o", "--output", help="File to write")
 Where = Annotated[str | None, typer.Option(help="SQL condition on pictures and records")]
 Annotator = Annotated[str | None, typer.Option(help="An annotator's id, or its pseudonym")]

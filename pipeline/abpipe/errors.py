@@ -180,7 +180,7 @@ class NoCluster(AbpipeError):
         self.address, self.why = address, why
         super().__init__(
             f"{address}: no cluster: {why}. Expected dask://HOST:PORT "
-            "(`pip install 'abpipe[cluster]'`) or mpi:// (mpi4py)"
+            "(`pip install 'abpipe[cluster]'`) or mpi:// (`pip install 'abpipe[mpi]'`)"
         )
 
 
@@ -317,7 +317,8 @@ class WhichDataset(AbpipeError):
 
     def __init__(self, source: str, datasets: Iterable[str]) -> None:
         self.source, self.datasets = source, tuple(datasets)
-        held = ", ".join(self.datasets) or "none: ingest its records first, or name a published one"
+        first = "none: ingest its records first, or name a published one, imagenet-ab or coco-ab"
+        held = ", ".join(self.datasets) or first
         super().__init__(
             f"{source}: pictures join a dataset of the store, which holds {held}. "
             "Say which: `--dataset NAME`"
@@ -544,7 +545,7 @@ class NeedsExtra(AbpipeError):
     def __init__(self, what: str, library: str, extra: str | None = None) -> None:
         self.what, self.library, self.extra = what, library, extra or what
         super().__init__(
-            f"{what} is written with {library}, which is not installed. "
+            f"{what} needs the library {library}, which is not installed. "
             f"Install it: `pip install 'abpipe[{self.extra}]'`"
         )
 

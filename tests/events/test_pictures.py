@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+import abpipe
+from abpipe.audit import Finding
 from abpipe.errors import NothingReadable, SourceChanged, UnknownSource, WhichDataset
 
 Ingest = Callable[..., Any]
@@ -95,6 +97,18 @@ def test_a_picture_that_lies_there_twice_has_two_rows(
     assert run("check")[0] == 0
 
 
+def test_a_folder_without_a_single_picture_of_its_dataset_is_a_warning(
+    tmp_path: Path, ingest: Ingest, pack: Pack, real: bytes, store: Path
+) -> None:
+    save(tmp_path / "others/9.jpg", (40, 30))
+    ingest(tmp_path / "others", dataset="imagenet-ab")
+    assert abpipe.check(store=store) == []  # its records may come later
+    ingest(pack("one.xml", [("one.xml", real)]))
+    (found,) = [one for one in abpipe.check(store=store) if one.where == "others"]
+    what = "pictures, none of which is among the images of imagenet-ab: are they another set's?"
+    assert found == Finding("warning", "others", what, 1)
+
+
 def test_pictures_join_the_only_dataset_of_a_store(
     folder: Path, ingest: Ingest, pack: Pack, real: bytes
 ) -> None:
@@ -109,7 +123,7 @@ def test_which_dataset_pictures_join_must_be_clear(
         ingest(folder)
     assert str(caught.value) == (
         "train: pictures join a dataset of the store, which holds none: ingest its records first, "
-        "or name a published one. Say which: `--dataset NAME`"
+        "or name a published one, imagenet-ab or coco-ab. Say which: `--dataset NAME`"
     )
     assert not store.exists()
     with pytest.raises(WhichDataset):

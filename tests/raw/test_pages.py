@@ -115,6 +115,18 @@ def test_annotation_records_alone_are_no_source(pack: Pack, ingest: Ingest, run:
     assert run("check", source)[0] == 0
 
 
+def test_a_folder_of_coco_ab_is_told_to_name_the_file(tmp_path: Path, ingest: Ingest) -> None:
+    sample = Path(__file__).parents[2] / "data/coco/coco_ab.json"
+    (tmp_path / "coco").mkdir()
+    (tmp_path / "coco/coco_ab.json").write_bytes(sample.read_bytes())
+    with pytest.raises(NothingReadable) as caught:
+        ingest(tmp_path / "coco")
+    assert str(caught.value) == (
+        "coco: no record could be read (60 rejected; the first: coco_ab.json, byte 1: it is a "
+        "record of COCO-AB, which is read from its file alone: name that). Nothing of it was stored"
+    )
+
+
 def test_one_bad_record_costs_itself(pack: Pack, ingest: Ingest, rows: Rows) -> None:
     two = slots(3)
     two["annotations"] = [*two["annotations"], {"selected": True}, slots(4)["annotations"][0]]

@@ -82,8 +82,8 @@ def test_an_html_page_is_a_failed_download(tmp_path: Path) -> None:
     [
         (b"", "the file is empty"),
         (gzip.compress(b""), "the file is empty"),
-        (b"GIF89a\0\1", "it is no tar, zip, XML or JSON file; it begins with GIF89a\\x00\\x01"),
-        (b"\xff\xd8", "it is no tar, zip, XML or JSON file; it begins with \\xff\\xd8"),
+        (b"GIF89a\0\1", "it is no tar, zip, XML or JSON file; it begins with 'GIF89a\\x00\\x01'"),
+        (b"\xff\xd8", "it is no tar, zip, XML or JSON file; it begins with '\\xff\\xd8'"),
     ],
     ids=["empty", "gzip of nothing", "picture", "other picture"],
 )

@@ -165,7 +165,7 @@ def test_a_library_that_is_not_there_is_told_of(
         with pytest.raises(NeedsExtra) as error:
             abpipe.export(tmp_path / "out", form=form, store=samples, dataset="coco-ab")
         assert str(error.value) == (
-            f"{form} is written with {library}, which is not installed. "
+            f"{form} needs the library {library}, which is not installed. "
             f"Install it: `pip install 'abpipe[{form}]'`"
         )
     assert not list(tmp_path.iterdir())

@@ -45,11 +45,13 @@ def load(folder: Path, place: Path) -> dict[str, Any]:
     """What the library makes of a folder without a network, as arrays by part and column."""
     environment = {"HF_HOME": str(place / "home"), "HF_HUB_OFFLINE": "1"}
     environment["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", LOAD, folder, place / "loaded.npz", place / "cache"],
         check=True,
         env=os.environ | environment,
+        stderr=subprocess.PIPE,
     )
+    assert b"dataset card" not in done.stderr  # it is read in full
     with np.load(place / "loaded.npz") as found:
         return dict(found)
 
@@ -93,8 +95,10 @@ def test_the_card_tells_licence_citation_columns_and_parts(samples: Path, tmp_pa
             "data_files": [{"split": "train", "path": "train-*.parquet"}],
         }
     ]
-    rows = pq.read_metadata(tmp_path / "out/train-00000.parquet").num_rows
-    assert card["dataset_info"]["splits"] == [{"name": "train", "num_examples": rows}]
+    about = pq.read_metadata(tmp_path / "out/train-00000.parquet")
+    size = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
+    parts = [{"name": "train", "num_bytes": size, "num_examples": about.num_rows}]
+    assert card["dataset_info"]["splits"] == parts
     columns = pq.read_schema(tmp_path / "out/train-00000.parquet").names
     assert [feature["name"] for feature in card["dataset_info"]["features"]] == columns
     assert all(f"\n| {name} | " in text for name in columns)

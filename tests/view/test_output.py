@@ -96,7 +96,7 @@ def test_without_matplotlib_pages_are_made_and_pictures_say_what_to_install(
     with pytest.raises(NeedsExtra) as error:
         abpipe.view.save(tmp_path / "a.png", "n02086910_104", store=samples)
     assert str(error.value) == (
-        "a .png is written with matplotlib, which is not installed. "
+        "a .png needs the library matplotlib, which is not installed. "
         "Install it: `pip install 'abpipe[view]'`"
     )
     with pytest.raises(NeedsExtra):

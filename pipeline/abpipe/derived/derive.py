@@ -132,11 +132,12 @@ class _Run:
         key = ", ".join(f'"{column}"' for column in contract.key)
         select = f"SELECT {columns} FROM (\n{sql(contract.name)}\n) ORDER BY {key}"
         pieces = self._pieces(contract)
-        self._progress(contract.name, len(pieces), 0)
+        named = f"{self._dataset}: {contract.name}"
+        self._progress(named, len(pieces), 0)
         queries = [Query(contract.name, self._views(contract, piece), select) for piece in pieces]
         for done, rows in enumerate(self._engines.map(queries), 1):
             writer.write(rows)
-            self._progress(contract.name, len(pieces), done)
+            self._progress(named, len(pieces), done)
         return writer.finish()
 
     def _pieces(self, contract: Contract) -> list[str]:

@@ -185,7 +185,11 @@ def _records(
         raise bad_type(where, "an object", page)
     tools = [name for name, content in CONTENTS.items() if content in page]
     if len(tools) != 1:
-        raise BadRecord("not-a-page", "it is neither a page nor an annotation record")
+        if "actionHistories" in page:
+            what = "it is a record of COCO-AB, which is read from its file alone: name that"
+        else:
+            what = "it is neither a page nor an annotation record"
+        raise BadRecord("not-a-page", what)
     if tools != [tool]:
         return
     around = _Reading()

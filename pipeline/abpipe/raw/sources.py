@@ -239,5 +239,5 @@ def _written(path: Place, name: str, head: bytes) -> list[Content]:
         raise UnknownSource(name, page)
     if text.startswith(b"<"):
         return [CONTENTS["imagenet-ab"]]
-    shown = repr(head[:16])[2:-1]
+    shown = repr(head[:16])[1:]
     raise UnknownSource(name, f"it is no tar, zip, XML or JSON file; it begins with {shown}")

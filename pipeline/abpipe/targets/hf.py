@@ -33,7 +33,7 @@ def write(
     files = write_shards(
         selection, folder, ".parquet", partial(_Shard, features=features), progress
     )
-    (folder / CARD).write_text(_card(selection, features, files), "utf-8")
+    (folder / CARD).write_text(_card(selection, features, folder, files), "utf-8")
     return files | {"card": {"file": CARD, "shape": ()}}
 
 
@@ -88,12 +88,15 @@ def _names(selection: Selection) -> list[str]:
     return [str(row[key]) for row in classes(selection.about["tool"])]
 
 
-def _card(selection: Selection, features: Features, files: dict[str, dict[str, Any]]) -> str:
+def _card(
+    selection: Selection, features: Features, folder: Path, files: dict[str, dict[str, Any]]
+) -> str:
     """The dataset card: YAML for machines, then text for people."""
     about, name = selection.about, selection.options.dataset
-    rows = Counter[str]()
+    rows, size = Counter[str](), Counter[str]()
     for entry in files.values():
         rows[entry["part"]] += entry["shape"][0]
+        size[entry["part"]] += _bytes(folder / entry["file"])
     parts = list(dict.fromkeys([*selection.options.split, *rows]))
     parts = [part for part in parts if part in rows]  # one without pictures has no file
     data = DatasetCardData(
@@ -108,7 +111,10 @@ def _card(selection: Selection, features: Features, files: dict[str, dict[str, A
         ],
         dataset_info={
             "features": features._to_yaml_list(),
-            "splits": [{"name": part, "num_examples": rows[part]} for part in parts],
+            "splits": [
+                {"name": part, "num_bytes": size[part], "num_examples": rows[part]}
+                for part in parts
+            ],
         },
     )
     lines = [
@@ -125,6 +131,12 @@ def _card(selection: Selection, features: Features, files: dict[str, dict[str, A
         lines += ["## Classes", names]
     lines += [f"## {head}\n\n{about[key]}" for head, key in _ABOUT.items() if key in about]
     return f"---\n{data.to_yaml()}\n---\n\n" + "\n\n".join(lines) + "\n"
+
+
+def _bytes(path: Path) -> int:
+    """How large the rows of a file are, decompressed."""
+    about = pq.read_metadata(path)
+    return sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
 
 
 def _licence(selection: Selection) -> str:
