@@ -15,7 +15,7 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 DEFINES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 #: How many pictures each shows.
-PICTURES = {"annotators": 5, "coco": 5, "imagenet": 6, "training": 3}
+PICTURES = {"annotators": 5, "coco": 5, "evidence": 4, "imagenet": 6, "training": 3}
 
 
 def test_each_notebook_is_known_and_in_the_readme() -> None:

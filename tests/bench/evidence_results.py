@@ -17,7 +17,7 @@ from scipy import stats
 TESTS = SPLITS[1:]
 MEASURES = ("val", *TESTS, "gap", "pointing", "energy", "max_box_acc")
 CONFIDENCE = 0.95
-SWEPT = ("luab", "dwell")
+SWEPT = ("luab", "dwell", "random")
 FILE, TABLE = "runs.jsonl", "summary.csv"
 
 
@@ -91,11 +91,22 @@ def named(runs: Sequence[Run]) -> dict[str, dict[int, Run]]:
             name = f"{method} {run.strength:g}" if method in SWEPT else method
             by.setdefault(name, {})[run.seed] = run
         if method in SWEPT:
-            seeds = dict.fromkeys(run.seed for run in those)
-            by[f"{method} chosen"] = {
-                seed: chosen((run for run in those if run.seed == seed), method) for seed in seeds
-            }
+            by[f"{method} chosen"] = _chosen_by_seed(runs, method)
     return by
+
+
+def _chosen_by_seed(runs: Sequence[Run], method: str) -> dict[int, Run]:
+    """Of each seed the best on val; of random points those with the lambda that was chosen."""
+    swept = "luab" if method == "random" else method
+    best = {
+        seed: chosen((run for run in runs if run.seed == seed), swept)
+        for seed in dict.fromkeys(run.seed for run in runs if run.method == method)
+    }
+    return {
+        run.seed: run
+        for run in runs
+        if run.method == method and run.strength == best[run.seed].strength
+    }
 
 
 def summary(runs: Sequence[Run]) -> list[Summary]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ import evidence_set
 from evidence_results import Run, chosen, named, summary
 from evidence_set import OWN, SIDE, SPLITS, Objects, objects, pictures, split
 
-DATA = Path(__file__).parents[2] / "data"
+ROOT = Path(__file__).parents[2]
+EVIDENCE = ROOT / "notebooks" / "evidence"
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +69,7 @@ def test_each_shift_moves_one_thing_only(many: Objects) -> None:
 
 
 def test_objects_of_an_archive_are_drawn_where_they_are() -> None:
-    of = objects(DATA / "imagenet/truth")[np.arange(8)]
+    of = objects(ROOT / "data/imagenet/truth")[np.arange(8)]
     flat = Objects(of.ids, of.label, np.tile([2.0, 2, 3, 3], (8, 1)))  # beyond the picture
     plain = split(of, "mixed_same", 1)
     bare = pictures(flat, split(flat, "mixed_same", 1), 1)
@@ -97,6 +100,13 @@ def test_the_best_on_val_is_chosen_and_of_equal_ones_the_weakest() -> None:
     assert chosen(RUNS[:3], "luab").strength == 1
     assert [one.strength for one in named(RUNS)["luab chosen"].values()] == [1, 10]
     assert list(named(RUNS)) == ["none", "luab 1", "luab 10", "luab chosen"]
+
+
+def test_random_points_are_compared_at_the_lambda_that_clicks_chose() -> None:
+    random = [run(seed, "random", one, 0.99, 0.1) for seed in (1, 2) for one in (1, 10)]
+    found = named(RUNS + random)
+    assert [one.strength for one in found["random chosen"].values()] == [1, 10]
+    assert list(found)[-3:] == ["random 1", "random 10", "random chosen"]
 
 
 def test_gains_are_paired_by_seed() -> None:
@@ -131,3 +141,19 @@ def test_what_is_written_is_read_by_seed(tmp_path: Path) -> None:
 def test_the_sheet_has_a_row_for_each_split(many: Objects) -> None:
     made = evidence_set.sheet(many[np.arange(5)], 1)
     assert made.size == (5 * SIDE, len(SPLITS) * SIDE)
+
+
+def test_the_readme_tells_what_came_out() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    with (EVIDENCE / "summary.csv").open() as file:
+        figures = {(row["method"], row["measure"]): row for row in csv.DictReader(file)}
+    heading, rows = re.findall(r"^\| synthetic, 5 seeds \|(.*)\|\n.*\n((?:\|.*\n)+)", readme, re.M)[
+        0
+    ]
+    measures = [name.strip().replace("-", "_") for name in heading.split("|")]
+    for row in rows.splitlines():
+        name, *cells = (cell.strip() for cell in row.strip("|").split("|"))
+        told = (figures[name, measure] for measure in measures)
+        assert cells == [
+            f"{float(one['mean']):.3f} ± {float(one['mean_half']):.3f}" for one in told
+        ], name
