@@ -77,7 +77,8 @@ def replicate(seed: int, count: int, epochs: int, out: Path, maps: bool, done: l
     with tempfile.TemporaryDirectory(prefix="abpipe-bench-") as folder:
         world = World(Path(folder), seed, count)
         if maps:
-            sheet(world.parts["test"][world.shown], seed).save(out / "pictures.png")
+            drawn = sheet(world.parts["test"], world.shown, world.drawing_seed("test"))
+            drawn.save(out / "pictures.png")
         strengths = [("luab", one) for one in LAMBDAS] + [("dwell", one) for one in DWELLS]
         runs = [
             _once(done, world, method, epochs, out, maps)

@@ -87,11 +87,15 @@ class World:
 
     def _drawn(self, part: str, name: str) -> list[tuple[Any, int]]:
         """Pictures and their classes."""
-        of, seed = self.parts[part], 1000 * self.seed + list(PARTS).index(part)
+        of, seed = self.parts[part], self.drawing_seed(part)
         shown = split(of, name, seed)
         if name == "location":
             self.box = shown.box
         return list(zip(pictures(of, shown, seed), of.label.tolist(), strict=True))
+
+    def drawing_seed(self, part: str) -> int:
+        """What a part's pictures are drawn from."""
+        return 1000 * self.seed + list(PARTS).index(part)
 
     def data(self, name: str, crowd: str) -> ByproductDataset:
         """A split's pictures, joined with a crowd's targets by image id."""

@@ -96,12 +96,13 @@ def pictures(of: Objects, shown: Split, seed: int) -> list[Image.Image]:
     return [_picture(np.random.default_rng((seed, i)), *row) for i, row in enumerate(rows)]
 
 
-def sheet(of: Objects, seed: int) -> Image.Image:
-    """A row of pictures for each split, without margins."""
-    made = Image.new("RGB", (SIDE * len(of.ids), SIDE * len(SPLITS)))
+def sheet(of: Objects, at: Array, seed: int) -> Image.Image:
+    """The pictures at some places, a row for each split, without margins."""
+    made = Image.new("RGB", (SIDE * len(at), SIDE * len(SPLITS)))
     for row, name in enumerate(SPLITS):
-        for column, picture in enumerate(pictures(of, split(of, name, seed), seed)):
-            made.paste(picture, (SIDE * column, SIDE * row))
+        drawn = pictures(of, split(of, name, seed), seed)
+        for column, i in enumerate(at):
+            made.paste(drawn[i], (SIDE * column, SIDE * row))
     return made
 
 

@@ -139,8 +139,13 @@ def test_what_is_written_is_read_by_seed(tmp_path: Path) -> None:
 
 
 def test_the_sheet_has_a_row_for_each_split(many: Objects) -> None:
-    made = evidence_set.sheet(many[np.arange(5)], 1)
-    assert made.size == (5 * SIDE, len(SPLITS) * SIDE)
+    of, at = many[np.arange(20)], np.array([3, 17])
+    made = evidence_set.sheet(of, at, 1)
+    assert made.size == (2 * SIDE, len(SPLITS) * SIDE)
+    location = pictures(of, split(of, "location", 1), 1)[17]
+    row = SPLITS.index("location")
+    shown = made.crop((SIDE, SIDE * row, 2 * SIDE, SIDE * (row + 1)))
+    assert (np.asarray(shown) == np.asarray(location)).all()
 
 
 def test_the_readme_tells_what_came_out() -> None:
