@@ -13,7 +13,7 @@ import pytest
 
 import abpipe
 from abpipe.errors import LostKey, NoKey, OtherIds
-from abpipe.privacy import Key, Veil
+from abpipe.privacy import Key, Veil, own_key
 
 Ingest = Callable[..., Any]
 Pack = Callable[..., Path]
@@ -124,6 +124,8 @@ def test_no_id_is_anywhere_in_the_store(
 ) -> None:
     code, out, err = run("ingest", collection)
     assert code == 0
+    assert err.startswith(f"ids of people became pseudonyms. Keep their key: {own_key()}\n")
+    assert "Keep" not in run("ingest", collection)[2]  # it was said once
     assert run("derive")[0] == 0
     ids = (*IDS, "A3UNKNOWNFIELD")
     assert leaks(store, ids) == []

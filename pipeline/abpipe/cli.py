@@ -178,7 +178,7 @@ def ingest(
     if json or not quiet:
         from abpipe import render
 
-        render.as_json(done) if json else render.ledgers(done)
+        render.as_json(done) if json else render.ledgers(done, pseudonym_key)
 
 
 @app.command()

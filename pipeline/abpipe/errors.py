@@ -656,11 +656,16 @@ class UnmatchedPictures(AbpipeError):
     ) -> None:
         self.folder, self.lost, self.total = folder, lost, total
         self.examples, self.known = tuple(examples), tuple(known)
+        advice = (
+            "Are they another set's? Name the pictures that were exported"
+            if lost == total > 1
+            else 'Leave such pictures out, unmatched="drop", or train on them without targets, '
+            'unmatched="keep"; if it should have them, export it again'
+        )
         super().__init__(
             f"{lost:,} of {total:,} pictures have no targets in {folder}, as "
             f"{', '.join(self.examples)}; it has those of {', '.join(self.known)} and so on. "
-            'Leave such pictures out, unmatched="drop", or train on them without targets, '
-            'unmatched="keep"; if it should have them, export it again'
+            f"{advice}"
         )
 
 

@@ -48,7 +48,7 @@ class Key:
 
         Raises NoKey if there is none and none can be made, or if the file holds something else.
         """
-        path = path or _own()
+        path = path or own_key()
         try:
             if make and not path.exists():
                 _make(path)
@@ -64,7 +64,7 @@ class Key:
     @classmethod
     def at_hand(cls, path: Path | None) -> Key | None:
         """The key in a file; None if the user has no own one. Raises NoKey for another file."""
-        return cls.load(path, make=False) if path or _own().exists() else None
+        return cls.load(path, make=False) if path or own_key().exists() else None
 
     @property
     def id(self) -> str:
@@ -117,7 +117,8 @@ def blind(pseudonym: str) -> str:
     return blake2b(pseudonym.encode(), digest_size=16, person=b"forgotten").hexdigest()
 
 
-def _own() -> Path:
+def own_key() -> Path:
+    """Where the user's own key lies, or will."""
     config = os.environ.get("XDG_CONFIG_HOME")
     return (Path(config) if config else Path.home() / ".config") / "abpipe" / "pseudonym.key"
 

@@ -12,9 +12,12 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from abpipe.privacy import own_key
 from abpipe.progress import say
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from abpipe.audit import Finding
     from abpipe.derived.derive import Derived
     from abpipe.derived.explain import Explanation
@@ -36,7 +39,7 @@ def as_json(result: Any) -> None:
     sys.stdout.buffer.write(orjson.dumps(found, option=style))
 
 
-def ledgers(results: Iterable[Ingested]) -> None:
+def ledgers(results: Iterable[Ingested], key: Path | None = None) -> None:
     """The ledgers of sources, whose sums a reader can check."""
     results = list(results)
     for result in results:
@@ -45,6 +48,8 @@ def ledgers(results: Iterable[Ingested]) -> None:
         for name in result.short:
             say(f"{name} left out duplicates of what it replaced: ingest it again with --replace")
         _stale(result.stale)
+    if any(result.is_new and result.source.key for result in results):
+        say(f"ids of people became pseudonyms. Keep their key: {key or own_key()}")
     _ledgers([result.source for result in results])
 
 

@@ -150,6 +150,11 @@ def test_unmatched_pictures_can_be_dropped_or_kept_but_not_all_of_them(targets: 
     for unmatched in ("drop", "keep"):
         with pytest.raises(UnmatchedPictures):
             ByproductDataset(blank(names)[:1], targets, ids=names[:1], unmatched=unmatched)
+    strange = ["n09999999_1", "n09999999_2"]
+    with pytest.raises(UnmatchedPictures) as told:
+        ByproductDataset(blank(strange), targets, ids=strange, unmatched="drop")
+    advice = "so on. Are they another set's? Name the pictures that were exported"
+    assert str(told.value).endswith(advice)
 
 
 def test_parts_classes_and_own_classes(targets: Targets) -> None:
