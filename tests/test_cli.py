@@ -37,6 +37,10 @@ def test_the_package_and_the_help_import_nothing_heavy() -> None:
     assert python("-c", LEAN.replace("import sys, abpipe", "import sys, abpipe.cli")) == "set()\n"
 
 
+def test_view_is_there_without_an_import_of_its_own() -> None:
+    assert python("-c", "import abpipe; print(abpipe.view.show.__name__)") == "show\n"
+
+
 def test_the_version_is_told() -> None:
     assert python("-m", "abpipe", "--version") == "abpipe 0.1.0\n"
 

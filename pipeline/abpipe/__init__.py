@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from abpipe import view as view
     from abpipe.audit import check
     from abpipe.catalog import connect
     from abpipe.derived.derive import derive
@@ -42,7 +43,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a verb when it is first used, so that `import abpipe` stays fast."""
+    """Import a verb, or `view`, when it is first used, so that `import abpipe` stays fast."""
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
+    if name == "view":
+        return import_module("abpipe.view")
     raise AttributeError(f"module 'abpipe' has no attribute {name!r}")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import sys
 import tomllib
 from collections.abc import Callable
@@ -169,6 +170,21 @@ def test_a_library_that_is_not_there_is_told_of(
             f"Install it: `pip install 'abpipe[{form}]'`"
         )
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("library", ["albumentations", "torchvision"])
+def test_a_module_whose_library_is_not_there_tells_of_it(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = f"abpipe.targets.{library}"
+    monkeypatch.setitem(sys.modules, library, None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    with pytest.raises(NeedsExtra) as error:
+        importlib.import_module(module)
+    assert str(error.value) == (
+        f"{module} needs the library {library}, which is not installed. "
+        f"Install it: `pip install 'abpipe[{library}]'`"
+    )
 
 
 def test_every_library_has_an_extra() -> None:

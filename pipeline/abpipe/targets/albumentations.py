@@ -14,10 +14,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import albumentations
 import numpy as np
 
+from abpipe.errors import NeedsExtra
 from abpipe.targets.geometry import Bools, Floats, View, on_edges
+
+try:
+    import albumentations
+except ModuleNotFoundError as err:
+    raise NeedsExtra(__name__, "albumentations", "albumentations") from err
 
 
 def params() -> dict[str, Any]:

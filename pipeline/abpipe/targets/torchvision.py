@@ -10,11 +10,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
-from torchvision import tv_tensors
-from torchvision.transforms.v2 import functional
 
+from abpipe.errors import NeedsExtra
 from abpipe.targets.geometry import Bools, Floats, View, on_edges
+
+try:
+    import torch
+    from torchvision import tv_tensors
+    from torchvision.transforms.v2 import functional
+except ModuleNotFoundError as err:
+    raise NeedsExtra(__name__, "torchvision", "torchvision") from err
 
 
 class Points(tv_tensors.KeyPoints):  # type: ignore[misc]
