@@ -82,6 +82,8 @@ def test_maps_are_drawn_to_dwell_maps_and_targets_split_by_themselves(
     history = told_of(tmp_path / "runs/dwell")["history"]
     assert history[1]["where_loss"] < history[0]["where_loss"]
     assert history[0]["point_loss"] is None
+    with Image.open(tmp_path / "runs/curves.png") as picture:
+        assert picture.size == (900, 420)  # two panels: it has no points to be near clicks
 
 
 def test_coco_has_a_point_for_each_class(export: Callable[..., Targets], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isnan
 from pathlib import Path
 
 from matplotlib import rc_context
@@ -19,16 +20,19 @@ _PANELS = {
 
 
 def curves(histories: Mapping[str, Sequence[Epoch]], file: Path) -> None:
-    """Draw what each method came to, epoch by epoch: a line for each."""
+    """Draw what each method came to, epoch by epoch: a line for each, of measures it has."""
+    epochs = [epoch for history in histories.values() for epoch in history]
+    told = [name for name in _PANELS if not all(isnan(getattr(epoch, name)) for epoch in epochs)]
+    told = told or list(_PANELS)
     with rc_context(SETTINGS):
-        figure = Figure(figsize=(9, 2.8), layout="constrained")
-        panels = figure.subplots(1, len(_PANELS))
-        for panel, (measure, title) in zip(panels, _PANELS.items(), strict=True):
+        figure = Figure(figsize=(3 * len(told), 2.8), layout="constrained")
+        panels = figure.subplots(1, len(told), squeeze=False)[0]
+        for panel, measure in zip(panels, told, strict=True):
             for color, (method, history) in zip(CATEGORIES, histories.items(), strict=False):
-                epochs = [epoch.epoch for epoch in history]
+                places = [epoch.epoch for epoch in history]
                 values = [getattr(epoch, measure) for epoch in history]
-                panel.plot(epochs, values, color=color, label=method, marker=".", linewidth=1.2)
-            panel.set_title(title)
+                panel.plot(places, values, color=color, label=method, marker=".", linewidth=1.2)
+            panel.set_title(_PANELS[measure])
             panel.set_xlabel("epoch")
             panel.xaxis.get_major_locator().set_params(integer=True)
             panel.set_ylim(bottom=0)
