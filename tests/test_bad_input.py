@@ -188,8 +188,8 @@ def test_a_broken_archive_makes_no_store(pack: Pack, few: Members, run: Run, sto
 
 HTML = b"<!doctype html><html><body>404: not found</body></html>"
 EXPECTED = (
-    "Expected ImageNet-AB (XML files in a folder, tar or zip), COCO-AB (JSON) or page records "
-    "(JSON, also in a folder, tar or zip), compressed or not"
+    "Expected ImageNet-AB (XML files in a folder, tar or zip), COCO-AB (JSON), page records "
+    "(JSON, also in a folder, tar or zip), all compressed or not, or a folder of pictures"
 )
 
 

@@ -38,7 +38,8 @@ class UnknownSource(AbpipeError):
         self.source, self.found = source, found
         super().__init__(
             f"{source}: {found}. Expected ImageNet-AB (XML files in a folder, tar or zip), "
-            "COCO-AB (JSON) or page records (JSON, also in a folder, tar or zip), compressed or not"
+            "COCO-AB (JSON), page records (JSON, also in a folder, tar or zip), all compressed or "
+            "not, or a folder of pictures"
         )
 
 

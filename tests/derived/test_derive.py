@@ -295,6 +295,10 @@ def test_an_unknown_dataset_is_refused(one: Path) -> None:
     with pytest.raises(NotFound) as caught:
         abpipe.derive(store=one, dataset="x")
     assert str(caught.value) == "the store holds no dataset 'x'. It holds: imagenet-ab"
+    line = [sys.executable, "-m", "abpipe", "derive", "--dataset", "x", "-s", str(one)]
+    done = subprocess.run(line, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"error: {caught.value}\n"  # and no word about leaked semaphores
 
 
 @pytest.mark.parametrize(("jobs", "memory_mb"), [(1, 64), (2, 512)], ids=["here", "elsewhere"])

@@ -97,7 +97,8 @@ def test_the_error_says_what_was_expected(tmp_path: Path) -> None:
         find(str(tmp_path / "a"))
     assert str(error.value) == (
         "a: the file is empty. Expected ImageNet-AB (XML files in a folder, tar or zip), "
-        "COCO-AB (JSON) or page records (JSON, also in a folder, tar or zip), compressed or not"
+        "COCO-AB (JSON), page records (JSON, also in a folder, tar or zip), all compressed or not, "
+        "or a folder of pictures"
     )
 
 

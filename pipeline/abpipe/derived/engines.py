@@ -67,6 +67,9 @@ class Engines:
             if executor:
                 executor.shutdown(cancel_futures=True)
         self._engine.close()
+        # an error's traceback holds this one: what the system counts goes now
+        self._processes = None
+        del self._stop
 
     def one(self, query: Query) -> pa.Table:
         """The answer of a single query."""
