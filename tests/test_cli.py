@@ -41,6 +41,11 @@ def test_view_is_there_without_an_import_of_its_own() -> None:
     assert python("-c", "import abpipe; print(abpipe.view.show.__name__)") == "show\n"
 
 
+def test_help_has_a_short_option_for_every_command() -> None:
+    for command in ((), ("derive",), ("sql",)):
+        assert python("-m", "abpipe", *command, "-h") == python("-m", "abpipe", *command, "--help")
+
+
 def test_the_version_is_told() -> None:
     assert python("-m", "abpipe", "--version") == "abpipe 0.1.0\n"
 

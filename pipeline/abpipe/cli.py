@@ -15,6 +15,7 @@ app = typer.Typer(
     name="abpipe",
     help="Annotation byproducts (mouse traces, clicks, hovers, icon drags) as tables.",
     no_args_is_help=True,
+    context_settings={"help_option_names": ["--help", "-h"]},
     pretty_exceptions_enable=False,
 )
 
