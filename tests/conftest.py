@@ -32,6 +32,9 @@ Member: TypeAlias = tuple[str | tarfile.TarInfo, bytes]
 WORKER = b"47DBDD543E"
 NAME = b"n01440764_105"
 
+# a shell has what it starts in the background ignore Ctrl-C, and what that starts would, too
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
