@@ -34,7 +34,7 @@ demo: $(BIN)/abpipe  ## environment, install, both samples ingested and derived,
 	@echo "Look at demo/picture.png and demo/report.html; the store is in $(STORE): $(BIN)/abpipe sql -s $(STORE)"
 
 test: $(BIN)/pytest  ## the core tier of the tests
-	$(BIN)/python -m pytest -m "not beyond"
+	$(BIN)/python -m pytest -n logical -m "not beyond"
 
 test-all: $(BIN)/pytest  ## all tests: the core tier, and what needs a cluster, an object store, JAX, TensorFlow
 	$(INSTALL) -e '.[test,frameworks]'

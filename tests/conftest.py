@@ -34,6 +34,7 @@ NAME = b"n01440764_105"
 
 # a shell has what it starts in the background ignore Ctrl-C, and what that starts would, too
 signal.signal(signal.SIGINT, signal.default_int_handler)
+os.environ.pop("COLUMNS", None)  # pytest-xdist's: tables are to be as wide as they would be
 
 
 @pytest.fixture(scope="session", autouse=True)

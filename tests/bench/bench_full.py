@@ -47,7 +47,7 @@ def steps(place: Path, size: int) -> dict[str, tuple[Cost, int]]:
     made: dict[str, tuple[Cost, int]] = {}
 
     def step(name: str, spent: Cost, made_in: Path | None = None) -> None:
-        before = sum(bytes_ for _, bytes_ in made.values() if made_in == store)
+        before = made["ingest"][1] if name == "derive" else 0  # in the same store
         made[name] = spent, weight(made_in) - before if made_in else 0
 
     if not archive.exists():
