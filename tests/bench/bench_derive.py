@@ -22,6 +22,7 @@ from abpipe.synth import synth
 
 HERE = Path(__file__).parent
 CORE = ("image_sizes", "clicks", "icons", "visits", "traces", "boxes", "image_targets")
+AT_ONCE = "core at once"
 
 
 def make(store: Path, archive: Path) -> None:
@@ -54,13 +55,15 @@ def main() -> None:
             store = place / f"store{number}"
             make(store, archive)
             cost = {name: abpipe("derive", name, "-s", store, "-q") for name in derived_tables()}
-            other = place / f"again{number}"
-            make(other, archive)
-            costs.append(cost | {"all at once": abpipe("derive", "-s", other, "-q")})
+            for name, tables in {AT_ONCE: CORE, "all at once": ()}.items():
+                other = place / f"{name}{number}"
+                make(other, archive)
+                cost[name] = abpipe("derive", *tables, "-s", other, "-q")
+            costs.append(cost)
         records = [records_of(place / f"store{n}") for n in range(len(archives))]
         show(costs, records)
         if options.part:
-            compare(costs[-1], records[-1], plain(store, options.part), options.part)
+            compare(costs[-1][AT_ONCE], records[-1], plain(store, options.part), options.part)
 
 
 def records_of(store: Path) -> int:
@@ -82,13 +85,12 @@ def show(costs: list[dict[str, Cost]], records: list[int]) -> None:
     Console(width=100).print(table)
 
 
-def compare(cost: dict[str, Cost], records: int, loop: tuple[float, float], part: int) -> None:
+def compare(core: Cost, records: int, loop: tuple[float, float], part: int) -> None:
     """The core tables beside the loop, which does less, extrapolated."""
-    core = [cost[name] for name in CORE if name in cost]
     table = Table(title=f"Core tables, {records:,} records", box=None)
     for column in ("way", "s", "s of the processors"):
         table.add_column(column, justify="left" if column == "way" else "right")
-    ours = sum(c.seconds for c in core), sum(c.cpu_seconds for c in core)
+    ours = core.seconds, core.cpu_seconds
     theirs = loop[0] * records, loop[1] * records
     table.add_row("abpipe", *(f"{s:.1f}" for s in ours))
     table.add_row(f"pandas and a shapely loop (from {part:,})", *(f"{s:.0f}" for s in theirs))
