@@ -90,6 +90,9 @@ class Workers:
                 raise
             yield from self._rest(parse, waiting)
         except BrokenExecutor as err:  # a block that it worked on may be half overwritten by rows
+            for task in waiting:  # all will be told: the executor breaks on what is cancelled first
+                if isinstance(task.result, Future):
+                    task.result.exception()
             raise LostWorker from err
         finally:  # of a reader that broke off: its buffers are wanted again
             for task in waiting:
@@ -143,6 +146,8 @@ class _Task:
     def take_back(self, parse: Parse) -> None:
         """Parse the block here, if no other process has begun to."""
         if isinstance(self.result, Future) and self.result.cancel():
+            # Python 3.11's executor, when a process is lost, tells cancelled ones, and fails at it
+            self.result.set_exception = lambda exception: None  # type: ignore[method-assign]
             self.result = parse(cast("Block", self.block))
 
 
