@@ -121,8 +121,9 @@ def _refusal(contract: Contract) -> str:
         f"{contract.name} needs abpipe's own functions. Query it by `abpipe sql`, "
         f"or make it a table: `abpipe derive {contract.name}`"
     )
-    columns = ", ".join(f'error({why})::{c.sql_type} AS "{c.name}"' for c in contract.columns)
-    return f"SELECT {columns}, error({why})::VARCHAR AS dataset WHERE error({why}) IS NULL"
+    columns = ", ".join(f'why::{c.sql_type} AS "{c.name}"' for c in contract.columns)
+    told = f"(SELECT error({why}) AS why) WHERE why IS NULL"
+    return f"SELECT {columns}, why::VARCHAR AS dataset FROM {told}"
 
 
 def commit(transaction: Transaction, manifest: Manifest) -> tuple[str, ...]:

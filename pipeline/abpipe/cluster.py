@@ -8,10 +8,9 @@ does again.
 from __future__ import annotations
 
 import os
-from asyncio import CancelledError as AsyncCancelledError
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -28,6 +27,10 @@ T = TypeVar("T")
 
 AHEAD = 2  # tasks for each worker, so that none waits while results come back
 _PATIENCE = "20s"  # for a scheduler to answer
+
+#: What executors raise for work that is lost: futures and asyncio have one each, the last is Dask's
+#: word for a task that took each of its workers with it.
+_LOST = ("CancelledError", "KilledWorker")
 
 
 class Cluster:
@@ -97,10 +100,8 @@ def at(cluster: str | Executor | Cluster, jobs: int | None = None) -> Iterator[C
     with _opened(cluster, jobs) as found:
         try:
             yield found
-        except (BrokenExecutor, CancelledError, AsyncCancelledError) as err:
-            raise LostCluster(str(cluster), str(err)) from err
-        except Exception as err:
-            if type(err).__name__ != "KilledWorker":  # Dask's: each worker that did it was lost
+        except BaseException as err:
+            if not (isinstance(err, BrokenExecutor) or type(err).__name__ in _LOST):
                 raise
             raise LostCluster(str(cluster), str(err)) from err
 

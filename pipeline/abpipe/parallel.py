@@ -70,10 +70,13 @@ class Workers:
             error = error.__cause__ or error.__context__
         if self._pool:
             self._pool.shutdown(cancel_futures=True)
-        gc.collect()  # arrays in reference cycles hold it open, too
         for slot in self._slots:
-            with suppress(BufferError):
+            try:
                 slot.release()
+            except BufferError:  # arrays in reference cycles hold it open, too
+                gc.collect()
+                with suppress(BufferError):
+                    slot.release()
         self._stack.close()
 
     def map(self, parse: Parse, read: Callable[[Take], Blocks]) -> Iterator[Batch]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -145,7 +146,7 @@ class Job:
 
     def _store(self, transaction: Transaction, read: Read) -> Ingested:
         """Commit what was read, less what is there already."""
-        from abpipe.catalog import commit  # only now: other processes were waiting for blocks
+        from abpipe.catalog import commit
         from abpipe.events.merge import merge
 
         if strange := read.counts["rejects.other-category"]:
@@ -222,6 +223,7 @@ class Job:
         stamp = _Stamp(self.source.name, self.source_no * IDS_PER_SOURCE)
         counts: Counter[str] = Counter()
         broken = None
+        Thread(target=_load).start()
         try:
             blocks = partial(self._blocks, on_read=on_read)
             for batch in workers.map(self.parse, blocks):
@@ -303,6 +305,12 @@ def _run_apart(
         if progress:
             progress(job.source.name, job.identity[0], job.identity[0])
     return done
+
+
+def _load() -> None:
+    """Import what a commit needs, while other processes parse: later they would wait for it."""
+    import abpipe.catalog
+    import abpipe.events.merge  # noqa: F401
 
 
 def _only_dataset(manifest: Manifest, source: str) -> str:
