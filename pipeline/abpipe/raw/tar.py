@@ -29,7 +29,7 @@ _DIRECTORY, _SPARSE = ord("5"), ord("S")
 _LONG_NAME, _PAX = b"Lx"
 _ABOUT_NEXT = frozenset(b"LKxg")  # long name, long link, pax header, global pax header
 
-_MAGIC = np.frombuffer(b"ustar", np.uint8)
+_USTA = np.frombuffer(b"usta", "<u4")[0]
 
 Headers = npt.NDArray[np.uint8]
 
@@ -124,7 +124,8 @@ class TarReader:
         before it lead, the walk goes on one by one.
         """
         records = _records(self._buffer, self._filled)
-        heads = np.flatnonzero((records[:, 257:262] == _MAGIC).all(axis=1))
+        heads = np.flatnonzero(np.ascontiguousarray(records[:, 257:261]).view("<u4") == _USTA)
+        heads = heads[records[heads, 261] == ord("r")]
         if self._name is not None or self._size is not None or not len(heads) or heads[0]:
             return _Found(), 0
         headers = records[heads]
@@ -198,12 +199,14 @@ class TarReader:
             )
             for i in (i for i, reason in odd.items() if reason == "sparse"):
                 yield rejected("sparse", "sparse tar members are not supported", names[i])
-        whole = [i for i in range(n) if i not in odd] if odd else range(n)
-        if whole:
-            starts = np.array(found.heads)[whole] + RECORD
-            ends = starts + np.array(found.sizes)[whole]
-            yield XmlBlock(self._buffer, [names[i] for i in whole], starts, ends)
+        starts = np.array(found.heads[:n], np.int64) + RECORD
+        ends = starts + np.array(found.sizes[:n], np.int64)
         self._last = names[-1] if names else self._last
+        if odd:
+            whole = [i for i in range(n) if i not in odd]
+            names, starts, ends = [names[i] for i in whole], starts[whole], ends[whole]
+        if names:
+            yield XmlBlock(self._buffer, names, starts, ends)
         if n < len(found.heads):
             raise self._damaged(origin + found.heads[n])
 
@@ -298,6 +301,9 @@ def _names(headers: Headers) -> list[str]:
     for i in np.flatnonzero(headers[:, 345] * (headers[:, 262] == 0)):
         if headers[i, 257:262].tobytes() == b"ustar":
             names[i] = headers[i, 345:500].tobytes().split(b"\0")[0] + b"/" + names[i]
+    together = b"\n".join(names)
+    if together.count(b"\n") == len(names) - 1:  # as good as always, and quicker
+        return together.decode("utf-8", "backslashreplace").split("\n")
     return [name.decode("utf-8", "backslashreplace") for name in names]
 
 
