@@ -163,3 +163,10 @@ def test_no_values_are_no_values(function: Read) -> None:
     none = np.array([], np.int64)
     values, ok = function(Bytes(memoryview(bytearray(64))), none, none)
     assert (len(values), len(ok)) == (0, 0)
+
+
+@given(st.lists(st.integers(0, 40), max_size=60), st.integers(0, 20))
+def test_a_byte_is_found_wherever_it_stands(gaps: list[int], rest: int) -> None:
+    text = b"".join(b"x" * gap + b"\n" for gap in gaps) + b"x" * rest
+    found = find_all(np.frombuffer(text, np.uint8), ord("\n"))
+    assert found.tolist() == [i for i, byte in enumerate(text) if byte == ord("\n")]

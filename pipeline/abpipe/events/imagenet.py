@@ -130,9 +130,8 @@ class _Scan:
 
     def _check_flow(self) -> None:
         self.code = code = line_codes(self.text.data, self.begin)
-        step = np.multiply(code[:-1], 256, dtype=np.int64)
-        step += code[1:]
-        self.good[self._file_of(np.flatnonzero(~ALLOWED.take(step)) + 1)] = False
+        steps: npt.NDArray[np.uint16] = np.ndarray(max(len(code) - 1, 0), "<u2", code, strides=(1,))
+        self.good[self._file_of(np.flatnonzero(~ALLOWED.take(steps)) + 1)] = False
         first, last = self.first[self.full], self.last[self.full] - 1
         whole = code[first] == CODES["<annotat"]
         whole &= code[last] == CODES["</annota"]

@@ -132,7 +132,7 @@ def line_codes(data: npt.NDArray[np.uint8], begin: Ints) -> npt.NDArray[np.uint8
 
 
 def _compile(flow: str) -> tuple[dict[str, int], Bools]:
-    """The code of each kind of line, and which code may follow which."""
+    """The code of each kind of line, and which steps are allowed: the next code * 256 + a code."""
     steps = [[c.split("|") for c in line.split(":")] for line in flow.strip("\n").split("\n")]
     names = list(dict.fromkeys(name for step in steps for choice in step for name in choice))
     data = np.frombuffer("".join(names).encode(), np.uint8)
@@ -141,7 +141,7 @@ def _compile(flow: str) -> tuple[dict[str, int], Bools]:
     allowed = np.zeros((256, 256), bool)
     for step in steps:
         for before, after in pairwise(step):
-            allowed[np.ix_([codes[n] for n in before], [codes[n] for n in after])] = True
+            allowed[np.ix_([codes[n] for n in after], [codes[n] for n in before])] = True
     return codes, allowed.ravel()
 
 

@@ -15,6 +15,7 @@ Bools: TypeAlias = npt.NDArray[np.bool_]
 _KEEP = np.array([0] + [(1 << 64) - (1 << (64 - 8 * n)) for n in range(1, 9)], np.uint64)
 _PIECE = 1 << 18
 _ZEROS = np.uint64(0x3030303030303030)
+_NUMBERS = np.uint64(0x0001020304050607)
 _PLAIN = bytes(c for c in range(32, 127) if chr(c) not in "<>&")
 
 
@@ -37,7 +38,18 @@ class Bytes:
 def find_all(data: npt.NDArray[np.uint8], byte: int) -> Ints:
     """Where a byte stands, searched in pieces that stay in the processor's cache."""
     pieces = range(0, max(len(data), 1), _PIECE)
-    return np.concatenate([np.flatnonzero(data[i : i + _PIECE] == byte) + i for i in pieces])
+    return np.concatenate([_find(data[i : i + _PIECE], byte) + i for i in pieces])
+
+
+def _find(data: npt.NDArray[np.uint8], byte: int) -> Ints:
+    """Where a byte stands: eight places at a time, unless it stands twice in one of the eights."""
+    same = data == byte
+    eights, rest = same[: len(same) & -8].view("<u8"), same[len(same) & -8 :]
+    some = np.flatnonzero(eights != 0)
+    if np.count_nonzero(eights.view(bool)) != len(some):
+        return np.flatnonzero(same)
+    within = eights[some] * _NUMBERS >> np.uint64(56)  # a word of one 1: its place comes on top
+    return np.append(some * 8 + within.view(np.int64), np.flatnonzero(rest) + len(same) - len(rest))
 
 
 class Segment:
