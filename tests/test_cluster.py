@@ -322,6 +322,35 @@ class TestDask:
         abpipe.derive(*TABLES, store=store, cluster=address, progress=progress)
         assert files(store) == files(local)
 
+    @pytest.mark.parametrize("form", ["webdataset", "tfrecord"])
+    def test_a_worker_lost_while_files_of_samples_are_written_costs_nothing(
+        self, dask: Dask, place: Path, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        address, (first, _) = dask
+        monkeypatch.setattr(samples, "SHARD", 10)
+        each = cluster.Cluster.each
+
+        def killing(self: Any, work: Any, tasks: Any) -> Iterator[Any]:
+            for done in each(self, work, tasks):
+                if first.poll() is None:
+                    first.kill()
+                    first.wait()
+                yield done
+
+        told: dict[str, Any] = {"form": form, "dataset": "imagenet-ab", "images": IMAGES}
+        told["store"] = place / "abstore"
+        here = abpipe.export(tmp_path / "here", **told)
+        monkeypatch.setattr(cluster.Cluster, "each", killing)
+        there = abpipe.export(tmp_path / "there", **told, cluster=address)
+        assert first.poll() is not None
+        assert here.rows == there.rows == 120
+        names = {path.name for path in (tmp_path / "here").iterdir()}
+        assert names == {path.name for path in (tmp_path / "there").iterdir()}
+        assert len(names) > 12
+        for name in names:
+            ours, theirs = tmp_path / "here" / name, tmp_path / "there" / name
+            assert ours.read_bytes() == theirs.read_bytes()
+
 
 def _killing(worker: subprocess.Popen[bytes], share: float) -> Callable[[str, int, int], None]:
     """Kills a worker when a share of the first work is done."""
