@@ -248,11 +248,12 @@ def test_a_server_that_fails_is_out_of_reach(site: Site) -> None:
 
 def test_a_url_that_nothing_reads_says_what_to_install() -> None:
     with pytest.raises(NeedsPlugin) as error:
-        find("gs://bucket/a.tar")
-    assert error.value.scheme == "gs"
+        find("az://bucket/a.tar")
+    assert error.value.scheme == "az"
     assert str(error.value) == (
-        f"gs://bucket/a.tar: nothing that is installed reads gs://: {error.value.why}. For s3 and "
-        "http: `pip install 'abpipe[remote]'`; for others, fsspec's plug-in, as gcsfs for gs"
+        f"az://bucket/a.tar: nothing that is installed reads az://: {error.value.why}. For s3 and "
+        "http: `pip install 'abpipe[remote]'`; for gs: `pip install 'abpipe[gs]'`; for hf: "
+        "`pip install 'abpipe[hf]'`; for others, fsspec's plug-in, as adlfs for az"
     )
     with pytest.raises(NeedsPlugin, match="Protocol not known: nothing"):
         find("nothing://a")

@@ -13,7 +13,7 @@ import fsspec
 import pytest
 
 import abpipe
-from abpipe import remote, remote_store
+from abpipe import kept, remote, remote_store
 from abpipe.catalog import commit
 from abpipe.derived import derive
 from abpipe.errors import CannotExport, LostRace, NoStore, NotWritable
@@ -80,8 +80,8 @@ def test_only_where_a_replacement_can_be_conditional_is_written(copied: str) -> 
         abpipe.derive("traces", store=copied)
     assert error.value.scheme == "memory"
     assert str(error.value) == (
-        "memory://copy: stores are read from memory://, and written in folders and on S3 only. "
-        "Write it in a folder, and copy that"
+        "memory://copy: stores are read from memory://, and written in folders, on S3 (s3://) and "
+        "on Google's storage (gs://) only. Write it in a folder, and copy that"
     )
 
 
@@ -151,9 +151,40 @@ class TestS3:
         assert abpipe.forget(store, annotator=person).records > 0
         opened = open_store(store)
         assert {*opened.found()} == {file.path for file in opened.manifest().files}
+        assert Url(f"{store}/{kept.FOLDER}").glob() == []
         with abpipe.connect(store) as connection:
             query = "SELECT count(*) FROM annotations WHERE annotator_id = ?"
             assert connection.execute(query, [person]).fetchall() == [(0,)]
+
+    def test_whoever_reads_goes_on_reading_what_is_replaced(
+        self, bucket: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store, query = f"{bucket}/ab", "SELECT count(*), sum(x) FROM events"
+        abpipe.ingest(ROOT / SAMPLES[1], store=store, jobs=1)
+        with abpipe.connect(store) as reader:
+            for _ in range(2):
+                abpipe.ingest(ROOT / SAMPLES[1], store=store, jobs=1, replace=True, limit=10)
+            opened = open_store(store)
+            named = {file.path for file in opened.manifest().files}
+            assert {*opened.found()} == named  # a glob over the tables sees nothing twice
+            old = reader.execute(query).fetchall()
+            with abpipe.connect(store) as later:
+                assert later.execute(query).fetchall() < old
+            monkeypatch.setattr(remote_store, "ABANDONED", timedelta(days=-1))
+            abpipe.derive("clicks", store=store, jobs=1)
+            with pytest.raises(duckdb.Error):
+                reader.execute("SELECT sum(t_ms) FROM events").fetchall()
+
+    def test_a_file_is_read_to_its_end_when_it_goes_meanwhile(
+        self, s3: Callable[[str, bytes], str]
+    ) -> None:
+        content = bytes(range(256)) * 1000
+        fs, path = Url(s3("ab/events/a.parquet", content)).at()
+        root = path.removesuffix("/events/a.parquet")
+        with kept.Lasting(fs, root).open(path, block_size=1000, cache_type="none") as file:
+            begun = file.read(1000)
+            fs.mv(path, kept.aside(root, "events/a.parquet"))
+            assert begun + file.read() == content
 
     def test_who_loses_the_race_leaves_nothing(self, bucket: str) -> None:
         store = f"{bucket}/ab"

@@ -118,7 +118,8 @@ class NeedsPlugin(AbpipeError):
         self.url, self.scheme, self.why = url, scheme, why
         super().__init__(
             f"{url}: nothing that is installed reads {scheme}://: {why}. For s3 and http: "
-            "`pip install 'abpipe[remote]'`; for others, fsspec's plug-in, as gcsfs for gs"
+            "`pip install 'abpipe[remote]'`; for gs: `pip install 'abpipe[gs]'`; for hf: "
+            "`pip install 'abpipe[hf]'`; for others, fsspec's plug-in, as adlfs for az"
         )
 
 
@@ -224,8 +225,8 @@ class NotWritable(AbpipeError):
     def __init__(self, store: object, scheme: str) -> None:
         self.store, self.scheme = store, scheme
         super().__init__(
-            f"{store}: stores are read from {scheme}://, and written in folders and on S3 only. "
-            "Write it in a folder, and copy that"
+            f"{store}: stores are read from {scheme}://, and written in folders, on S3 (s3://) and "
+            "on Google's storage (gs://) only. Write it in a folder, and copy that"
         )
 
 

@@ -65,8 +65,11 @@ class Workers:
         return self
 
     def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
-        while error:  # the frames of an error may hold views that keep shared memory open
+        cleared = set[BaseException]()  # plug-ins make errors that are their own cause
+        while error and error not in cleared:
+            # the frames of an error may hold views that keep shared memory open
             clear_frames(error.__traceback__)
+            cleared.add(error)
             error = error.__cause__ or error.__context__
         if self._pool:
             self._pool.shutdown(cancel_futures=True)

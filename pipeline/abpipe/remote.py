@@ -150,9 +150,12 @@ def opened(file: Place | str, piece: int | None = None) -> RawIOBase:
 
 
 def register(connection: Any, where: Place) -> None:
-    """Have a DuckDB connection read files that lie there."""
+    """Have a DuckDB connection read the files of a store that lies there, also when replaced."""
     if isinstance(where, Url) and where.scheme not in connection.list_filesystems():
-        connection.register_filesystem(where.at()[0])
+        fs, path = where.at()
+        from abpipe.kept import Lasting
+
+        connection.register_filesystem(Lasting(fs, path))
 
 
 def size_of(file: RawIOBase) -> int | None:
@@ -175,9 +178,10 @@ def told(url: str) -> Iterator[None]:
     except Exception as err:
         # HTTP's "not found" stands for any failure, which is its cause
         cause, http = err.__cause__ or err, type(err.__cause__).__module__.startswith("aiohttp")
-        status = getattr(cause, "status", None)
+        status = getattr(cause, "status", None) or getattr(cause, "code", None)
         # botocore and Google have an error of such a name each, and no common one
         is_refused = isinstance(err, PermissionError) or "Credential" in type(err).__name__
+        is_refused = is_refused or str(err).startswith("Forbidden: ")  # gcsfs
         if is_refused or status in (401, 403):
             raise Refused(url, _said(cause if http else err)) from err
         if status in (404, 410) or (isinstance(err, FileNotFoundError) and not http):

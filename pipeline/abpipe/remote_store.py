@@ -1,9 +1,11 @@
-"""Stores behind URLs: read by any of fsspec's file systems, written on S3.
+"""Stores behind URLs: read by any of fsspec's file systems, written on S3 and on Google's storage.
 
 New files are written on this machine first and uploaded under names that are never used again; the
 commit is a conditional put of `manifest.json`: it replaces the one that was read, or none, else
 another process was first. There is no lock. Nobody reads what no manifest names: what a crash
-leaves behind goes with a commit a day later, when no other process can be about to name it.
+leaves behind goes with a commit a day later, when no other process can be about to name it. What is
+replaced is copied aside, for those who read it still, and goes then, too; what is to be forgotten
+goes at once.
 """
 
 from __future__ import annotations
@@ -13,8 +15,10 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import Any
 
+from abpipe import kept
+from abpipe.conditional import REPLACEMENTS
 from abpipe.contracts import derived_tables, raw_tables
 from abpipe.errors import LostRace, MissingSource, NoStore, NotWritable
 from abpipe.manifest import File, Manifest
@@ -33,6 +37,7 @@ class RemoteStore(Store):
         super().__init__(".")
         self.url = Url(url.url.rstrip("/"))
         self._fs, self._path = self.url.at()
+        self._replacement = REPLACEMENTS.get(self.url.scheme)
 
     @property
     def place(self) -> Url:
@@ -52,24 +57,32 @@ class RemoteStore(Store):
 
     def found(self) -> dict[str, datetime]:
         """The Parquet files that lie in the store, named by a manifest or not, and since when."""
-        files = {}
+        files: dict[str, datetime] = {}
         for table in (*raw_tables(), *derived_tables()):
-            listed: dict[str, Any] = {}
-            with suppress(FileNotFoundError), told(str(self.url)):
-                listed = self._fs.find(f"{self._path}/{table}", detail=True)
-            for name, about in listed.items():
-                if name.endswith(".parquet"):
-                    since = about.get("LastModified") or datetime.now(UTC)
-                    files[name.removeprefix(self._path).lstrip("/")] = since
+            files |= self.under(table, ".parquet")
         return files
+
+    def under(self, folder: str, suffix: str) -> dict[str, datetime]:
+        """The files of a folder in the store, and since when they are there."""
+        listed: dict[str, Any] = {}
+        with suppress(FileNotFoundError), told(str(self.url)):
+            listed = self._fs.find(f"{self._path}/{folder}", detail=True)
+        return {
+            name.removeprefix(self._path).lstrip("/"): about.get("LastModified")
+            or about.get("mtime")
+            or datetime.now(UTC)
+            for name, about in listed.items()
+            if name.endswith(suffix)
+        }
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """The store for writing: nothing is visible before the commit.
 
-        Raises LostRace if another process committed meanwhile, NotWritable unless on S3.
+        Raises LostRace if another process committed meanwhile, NotWritable where no file can be
+        replaced on condition.
         """
-        if self.url.scheme != "s3":
+        if self._replacement is None:
             raise NotWritable(self.url, self.url.scheme)
         with TemporaryDirectory(prefix="abpipe-") as folder:
             self.folder = Path(folder)
@@ -90,24 +103,30 @@ class RemoteStore(Store):
         with suppress(Exception):
             self._fs.rm([f"{self._path}/{name}" for name in names])
 
-    def put_manifest(self, content: bytes, tag: str | None) -> str:
+    def set_aside(self, names: list[str]) -> None:
+        """Move files of the store to where only those find them who read them already."""
+        for name in names:
+            with suppress(Exception):  # it stays, and goes with a later commit
+                self._fs.cp_file(f"{self._path}/{name}", kept.aside(self._path, name))
+                self.remove([name])
+
+    def put_manifest(self, manifest: Manifest, tag: str | None) -> str:
         """Replace the manifest with that tag, or none; the tag of the new one.
 
         Raises LostRace if it is another one by now.
         """
-        bucket, key, _ = self._fs.split_path(f"{self._path}/{MANIFEST}")
-        only_if = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
+        if self._replacement is None:
+            raise NotWritable(self.url, self.url.scheme)
+        content = manifest.json()
         with told(f"{self.url}/{MANIFEST}"):
             try:
-                done = self._fs.call_s3(
-                    "put_object", Bucket=bucket, Key=key, Body=content, **only_if
-                )
-            except OSError as err:
-                response = getattr(err.__cause__, "response", {})
-                if response.get("Error", {}).get("Code") in _LOST:
-                    raise LostRace(self.url) from err
-                raise
-        return cast("str", done["ETag"])
+                return self._replacement.put(self._fs, f"{self._path}/{MANIFEST}", content, tag)
+            except FileExistsError as err:
+                found, new = self._read()
+                # a plug-in that did not hear the answer to its put has put it again
+                if new is not None and found.json() == content:
+                    return new
+                raise LostRace(self.url) from err
 
     def _read(self) -> tuple[Manifest, str | None]:
         """The manifest and its tag; an empty one, and None, if there is none."""
@@ -118,14 +137,11 @@ class RemoteStore(Store):
                 with url.open() as file:
                     content = file.read()
                 if url.info() == before:
-                    return Manifest.parse(content, self.url), before.get("ETag", "")
+                    tag = before.get(self._replacement.tag, "") if self._replacement else ""
+                    return Manifest.parse(content, self.url), tag
             except (FileNotFoundError, MissingSource):
                 return Manifest(), None
         raise LostRace(self.url)
-
-
-#: What S3 answers where a condition of a put does not hold (the second: two puts at a time).
-_LOST = ("PreconditionFailed", "ConditionalRequestConflict")
 
 
 class RemoteTransaction(Transaction):
@@ -138,6 +154,7 @@ class RemoteTransaction(Transaction):
         self._tag = tag
         self._uploaded: list[str] = []
         self._gone: list[str] = []
+        self._doomed: list[str] = []
 
     def name_files(self, manifest: Manifest) -> None:
         """Upload the new files that a manifest names: the last step before its commit."""
@@ -146,12 +163,19 @@ class RemoteTransaction(Transaction):
 
     def commit(self, manifest: Manifest) -> None:
         """Make the store hold exactly what the manifest names."""
-        self._tag = self.store.put_manifest(manifest.json(), self._tag)
+        # who is about to name one of these loses the race
+        doomed = [*self.store.found()] if self.is_forgetting else []
+        try:
+            self._tag = self.store.put_manifest(manifest, self._tag)
+        except LostRace:
+            raise
+        except BaseException:
+            self._uploaded.clear()  # the manifest may have arrived: what it names stays
+            raise
         named = {file.path for file in manifest.files}
-        before = [*self._uploaded, *(file.path for file in self.manifest.files)]
-        self._gone = [name for name in before if name not in named]
-        self.manifest = manifest
-        self._uploaded.clear()
+        self._gone = [file.path for file in self.manifest.files if file.path not in named]
+        self._uploaded = [name for name in self._uploaded if name not in named]
+        self._doomed, self.manifest = doomed, manifest
 
     def staged_path(self, file: File) -> Url:
         """Where a file is now, for any machine: a new one is uploaded first."""
@@ -161,12 +185,20 @@ class RemoteTransaction(Transaction):
         return self.store.path(file)
 
     def sweep(self) -> None:
-        """Remove what was replaced, what was not committed, and what a crash left long ago."""
-        self.store.remove([*self._gone, *self._uploaded])
+        """Remove what was not committed, what a crash left long ago, and what was replaced then.
+
+        What was replaced now is set aside; of one that forgets, nothing is kept.
+        """
         named = {file.path for file in self.manifest.files}
         old = datetime.now(UTC) - ABANDONED
-        left = [name for name, since in self.store.found().items() if since < old]
-        self.store.remove([name for name in left if name not in named])
+        aside = self.store.under(kept.FOLDER, ".old")
+        if self._doomed:
+            left = [*self._doomed, *aside]
+        else:
+            self.store.set_aside(self._gone)
+            lying = self.store.found() | aside
+            left = [name for name, since in lying.items() if since < old]
+        self.store.remove([*self._uploaded, *(name for name in left if name not in named)])
 
     def close(self) -> None:
         """Drop whatever was not committed, and what the commit made superfluous."""

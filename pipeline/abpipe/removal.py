@@ -64,6 +64,7 @@ def forget(
     opened = open_store(store)
     opened.manifest()  # there must be a store: a transaction would make one
     with opened.transaction() as transaction:
+        transaction.is_forgetting = True
         if annotator is not None:
             key = Path(pseudonym_key) if pseudonym_key else None
             done = _forget_annotator(transaction, annotator, dataset, key, progress)

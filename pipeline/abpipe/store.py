@@ -174,6 +174,7 @@ class Transaction:
         self._numbers = count()
         self._encoder = ThreadPoolExecutor(1)
         self._is_sure = True
+        self.is_forgetting = False  # whether nothing of what is replaced may stay anywhere
 
     def writer(self, table: str, dataset: str, source_no: int | None) -> TableWriter:
         """A new file of a table."""
