@@ -30,6 +30,7 @@ from abpipe.errors import (
     Refused,
     Unreachable,
 )
+from abpipe.once import Once
 from abpipe.raw.sources import find
 from abpipe.raw.streams import open_plain
 from abpipe.remote import Url, is_url, opened, place, told
@@ -56,6 +57,7 @@ class Site:
     good: int = 0
     asked: Counter[str] = field(default_factory=Counter)
     tags: dict[str, str] = field(default_factory=dict)
+    sent: int = 0
 
     def __call__(self, path: str, content: bytes) -> str:
         self.files[path] = content
@@ -99,7 +101,9 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if has_body:
-            self.wfile.write(body[: self.site.cut(len(body))])
+            n = self.site.cut(len(body))
+            self.wfile.write(body[:n])
+            self.site.sent += n
             self.wfile.flush()
 
 
@@ -281,6 +285,43 @@ def test_rows_are_those_of_the_file(
     assert (done.source.size, done.source.sha256) == local
     assert rows("SELECT source, image_id FROM images") == [(name, "n01440764_105")]
     assert not ingest(path).is_new  # it is the same, wherever it lies
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.tar.gz", "a.tar.zst"])
+def test_a_file_comes_once(
+    site: Site,
+    pack: Pack,
+    xml: XML,
+    ingest: Any,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(remote, "PIECE", 1 << 18)
+    noise = random.Random(0).randbytes(8_000_000)  # what does not shrink
+    members = [("n01440764_1.xml", xml(name="n01440764_1")), ("readme.txt", noise)]
+    path = pack(name, members)
+    url, whole = site(name, path.read_bytes()), path.stat().st_size
+    local = find(str(path))[0].identity()
+    for options in ({}, {"replace": True}, {"replace": True, "limit": 1}):
+        site.sent = 0
+        done = ingest(url, **options)
+        assert (done.source.size, done.source.sha256) == local
+        assert whole <= site.sent < 1.25 * whole
+    site.sent = 0
+    assert not ingest(url, limit=1).is_new
+    assert whole <= site.sent < 1.25 * whole
+
+
+def test_a_file_that_changes_after_it_was_read_is_no_source(
+    site: Site, pack: Pack, xml: XML
+) -> None:
+    url = site("a.tar", pack("a.tar", [("n01440764_1.xml", xml())]).read_bytes())
+    file = Once(url)
+    with file.open() as begun:
+        begun.read(100)
+    site.tags["a.tar"] = "other"
+    with pytest.raises(ChangedMeanwhile):
+        file.identity()
 
 
 def test_a_zip_is_read_where_the_server_serves_parts(

@@ -103,9 +103,9 @@ class Url:
         with told(self.url):
             return [Url(fs.unstrip_protocol(found)) for found in sorted(fs.glob(path))]
 
-    def open(self, piece: int | None = None) -> RawIOBase:
+    def open(self, piece: int | None = None) -> Reader:
         """The file, to be read forward; or anywhere, if the other side serves parts of files."""
-        return _Reader(self, piece or PIECE)
+        return Reader(self, piece or PIECE)
 
     def at(self) -> tuple[Any, str]:
         """The file system, and the path in it. Raises NeedsPlugin if nothing reads such URLs."""
@@ -160,7 +160,7 @@ def register(connection: Any, where: Place) -> None:
 
 def size_of(file: RawIOBase) -> int | None:
     """Bytes of an open file; None if nobody tells."""
-    return file.size if isinstance(file, _Reader) else os.fstat(file.fileno()).st_size
+    return file.size if isinstance(file, Reader) else os.fstat(file.fileno()).st_size
 
 
 def size_at(file: Place | str) -> int:
@@ -206,7 +206,7 @@ def _options(scheme: str) -> dict[str, Any]:
     return {"client_kwargs": {"timeout": timeout, **own}}
 
 
-class _Reader(RawIOBase):
+class Reader(RawIOBase):
     """A file elsewhere, which is opened again, at the same byte, when the connection is lost."""
 
     def __init__(self, url: Url, piece: int) -> None:
@@ -220,9 +220,11 @@ class _Reader(RawIOBase):
 
     @property
     def size(self) -> int | None:
+        """Bytes of the file; None if nobody tells."""
         return self._size
 
     def readable(self) -> bool:
+        """Whether it can be read."""
         return True
 
     def read(self, n: int = -1, /) -> bytes:
@@ -234,12 +236,15 @@ class _Reader(RawIOBase):
         return bytes(data[:filled]) if n >= 0 else self.readall()
 
     def seekable(self) -> bool:
+        """Whether any part can be read."""
         return self._has_parts
 
     def tell(self) -> int:
+        """Where it is read next."""
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Read elsewhere next."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
         if base is None:
             raise io.UnsupportedOperation("the size of the file is not known")
@@ -247,12 +252,14 @@ class _Reader(RawIOBase):
         return self._at
 
     def readinto(self, view: memoryview, /) -> int:  # type: ignore[override]
+        """Bytes into memory of the caller; how many."""
         data = self._tried(lambda: self._read(len(view)))
         view[: len(data)] = data
         self._at += len(data)
         return len(data)
 
     def close(self) -> None:
+        """Let go of the connection."""
         self._drop()
         super().close()
 

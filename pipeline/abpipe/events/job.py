@@ -6,7 +6,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from itertools import count, islice
 from pathlib import Path
 from threading import Thread
@@ -33,6 +33,7 @@ from abpipe.errors import (
 from abpipe.events.ingest import Ids, Ingested, Progress
 from abpipe.events.parse import parser
 from abpipe.manifest import File, Ledger, Manifest, SourceEntry
+from abpipe.once import Once
 from abpipe.parallel import Workers
 from abpipe.privacy import Gone, Key, Veil
 from abpipe.raw.block import Block, Blocks, FilesBlock, Take, XmlBlock
@@ -74,7 +75,6 @@ class Job:
     ids: Ids
     keep_partial: bool
     max_rejects: int | None
-    identity: tuple[int, str] = field(init=False)
     dataset: str = field(init=False)
     tool: str = field(init=False)
     old: SourceEntry | None = field(init=False)
@@ -85,12 +85,12 @@ class Job:
         self, store: Store, workers: Workers | Cluster, replace: bool, progress: Progress | None
     ) -> Ingested:
         """Make the source part of the store, unless it is already."""
-        self.identity = self.source.identity()
+        self._look()
         self._prepare()
         with store.transaction() as transaction:
             if known := self._join(transaction.manifest, replace):
                 return known
-            on_read = partial(progress, self.source.name, self.identity[0]) if progress else None
+            on_read = partial(progress, self.source.name, self._size()) if progress else None
             return self._store(transaction, self._write(transaction, workers, on_read))
 
     def stage(self, store: Path, manifest: Manifest, source_no: int, replace: bool) -> Staged:
@@ -98,7 +98,7 @@ class Job:
 
         Nothing is written if the store has the source already.
         """
-        self.identity = self.source.identity()
+        self._look()
         self._prepare()
         known, self.source_no = self._join(manifest, replace), source_no
         if known:
@@ -115,6 +115,22 @@ class Job:
             return known
         new = {name: transaction.adopt(file) for name, file in staged.files.items()}
         return self._store(transaction, Read(staged.counts, new, staged.broken))
+
+    @cached_property
+    def identity(self) -> tuple[int, str]:
+        """Its size in bytes and its SHA-256."""
+        return self.source.identity()
+
+    def _look(self) -> None:
+        """Hash the source, unless it comes from elsewhere: then it is hashed as it is read."""
+        self.source = self.source.once()
+        if not isinstance(self.source.path, Once):
+            self.identity = self.source.identity()
+
+    def _size(self) -> int:
+        """Bytes that will be read; 0 if nobody tells."""
+        path = self.source.path
+        return (path.info().get("size") or 0) if isinstance(path, Once) else self.identity[0]
 
     def is_alone(self, manifest: Manifest) -> bool:
         """Whether it can be read without a key, and without what other sources bring."""
@@ -135,11 +151,11 @@ class Job:
         self.dataset = self.named or _only_dataset(manifest, self.source.name)
         self.tool = self._tool(manifest)
         self.old = old = self._same_name(manifest)
-        sha256 = self.identity[1]
-        if old and (old.sha256, old.options) == (sha256, self.options) and not replace:
-            return Ingested(old, _rows(manifest, old.source_no), is_new=False)
-        if old and not replace:
-            raise SourceChanged(self.source.name, "options" if old.sha256 == sha256 else "content")
+        if old and not replace:  # only then its hash is asked for before it is read
+            is_same = old.sha256 == self.identity[1]
+            if is_same and old.options == self.options:
+                return Ingested(old, _rows(manifest, old.source_no), is_new=False)
+            raise SourceChanged(self.source.name, "options" if is_same else "content")
         self._same_ids(manifest)
         self.source_no = old.source_no if old else manifest.next_source_no
         return None

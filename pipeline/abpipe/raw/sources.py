@@ -12,6 +12,7 @@ from typing import Literal, cast
 
 from abpipe.contents import ANNOTATIONS, CONTENTS, Content
 from abpipe.errors import BrokenSource, MissingSource, NoPages, UnknownSource
+from abpipe.once import Once
 from abpipe.raw.block import Blocks, Take
 from abpipe.raw.files import open_zip, walk
 from abpipe.raw.json_shapes import JSON_FILE, PAGES
@@ -58,6 +59,12 @@ class Source:
         reader = import_module(self.content.reader)
         return cast("Blocks", reader.blocks(self, take, on_read))
 
+    def once(self) -> Source:
+        """Itself; where it is one file elsewhere, its hash is taken as it is read."""
+        if isinstance(self.path, Url) and self.container != "folder":
+            return replace(self, path=Once(self.path.url, self.path.size))
+        return self
+
     def identity(self) -> tuple[int, str]:
         """Its size in bytes and its SHA-256; a folder's by its sorted paths, sizes and hashes.
 
@@ -67,7 +74,7 @@ class Source:
             if self.container == "folder":
                 own = _folder(self.path, self.content.head)
             else:
-                own = _file(self.path)
+                own = self.path.identity() if isinstance(self.path, Once) else _file(self.path)
         except OSError as err:
             raise _unreadable(self.name, err) from err
         return _all([own, *(other.identity() for other in self.beside)]) if self.beside else own
