@@ -6,7 +6,7 @@ STORE  ?= demo/abstore
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint types format docs fuzz crash bench bench-derive bench-core bench-training bench-evidence bench-full pictures sample wheel clean
+.PHONY: help demo test test-all lint types format docs fuzz crash bench bench-derive bench-core bench-training bench-evidence bench-annotators bench-full pictures sample wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -75,6 +75,9 @@ bench-training: $(BIN)/pytest  ## what targets cost beside reading pictures, and
 
 bench-evidence: $(BIN)/pytest  ## do byproducts help where backgrounds mislead? Synthetic, five seeds
 	$(BIN)/python tests/bench/bench_evidence.py
+
+bench-annotators: $(BIN)/pytest  ## which planted annotators are found, and who is flagged by mistake
+	$(BIN)/python tests/bench/bench_annotators.py
 
 bench-full: $(BIN)/pytest  ## the full size: 1,274,843 files
 	$(BIN)/python tests/bench/bench_full.py

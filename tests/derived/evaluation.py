@@ -35,19 +35,38 @@ def hits(o: Dict, x: float, y: float) -> bool:
     return bool(o["xmin"] <= x <= o["xmax"] and o["ymin"] <= y <= o["ymax"])
 
 
+def times_of(tables: dict[str, list[Dict]]) -> dict[int, float]:
+    """The logarithm of the ms until each record's first answer, where that is known."""
+    found = {}
+    for a in tables["annotations"]:
+        if a["tool"] == "coco":
+            icons = [i for i in tables["icons"] if i["annotation_id"] == a["annotation_id"]]
+            ms = min((i["first_ms"] for i in icons), default=None)
+        else:
+            ms = a["estimate_ms"] if a["selected"] else None
+        if ms is not None and ms > 0:
+            found[a["annotation_id"]] = log(ms)
+    return found
+
+
+def spread_of(values: list[float]) -> tuple[float, float]:
+    """The median, and the standard deviation that the median distance from it stands for."""
+    middle = median(values)
+    return middle, 1.4826 * median(abs(value - middle) for value in values)
+
+
 def scores_of_time(tables: dict[str, list[Dict]]) -> dict[int, float]:
-    """The robust z-score of each record that has a time."""
+    """The robust z-score of each record that has a time: among people, if there are enough."""
     answers = Counter(click["annotation_id"] for click in tables["clicks"])
     classes = {image["image_id"]: image["class_id"] for image in tables["images"]}
-    times, kinds = {}, {}
-    for a in tables["annotations"]:
-        coco = a["tool"] == "coco"
-        time = a["time_spent_ms"] if coco else a["estimate_ms"] if a["selected"] else None
-        if time:
-            times[a["annotation_id"]] = log(time)
-            kinds[a["annotation_id"]] = (
-                answers[a["annotation_id"]] if coco else classes[a["image_id"]]
-            )
+    times = times_of(tables)
+    kinds = {
+        a["annotation_id"]: answers[a["annotation_id"]]
+        if a["tool"] == "coco"
+        else classes[a["image_id"]]
+        for a in tables["annotations"]
+        if a["annotation_id"] in times
+    }
     who = {a["annotation_id"]: a["annotator_id"] for a in tables["annotations"]}
     alike = defaultdict(list)
     for record, kind in kinds.items():
@@ -57,8 +76,13 @@ def scores_of_time(tables: dict[str, list[Dict]]) -> dict[int, float]:
         people = {who[other] for other in alike[kind]} - {None}
         compared = alike[kind] if len(people) >= 10 else [*times]
         later[record] = times[record] - median(times[other] for other in compared)
-    scale = 1.4826 * median(map(abs, later.values())) if later else 0
-    return {record: value / scale for record, value in later.items()} if scale else {}
+    of_person = defaultdict(list)
+    for record, value in later.items():
+        of_person[who[record]].append(value)
+    paces = [median(own) for one, own in of_person.items() if one is not None and len(own) >= 10]
+    compared = paces if len(paces) >= 10 else [*later.values()]
+    middle, scale = spread_of(compared) if compared else (0, 0)
+    return {record: (value - middle) / scale for record, value in later.items()} if scale else {}
 
 
 def figures_of(tables: dict[str, list[Dict]], annotator: str) -> dict[str, Figure]:
@@ -96,11 +120,11 @@ def figures_of(tables: dict[str, list[Dict]], annotator: str) -> dict[str, Figur
         is_long = trace["n_moves"] >= 5 and trace["total_dist"] >= 0.15 * diagonal
         if a["annotation_id"] in answered and is_long:
             long.append(abs(trace["MAD"]) <= 0.005 * diagonal)
-        if trace["vel_max"] is not None:
-            moving.append(trace["vel_max"] * 1000 > 10 * diagonal)
+        if trace["jump_share"] is not None:
+            moving.append(trace["jump_share"] > 0.5)
     edges = share([min(c["x"], 1 - c["x"], c["y"], 1 - c["y"]) < 0.1 for c in clicks])
     return {
-        "hurried": share([z[a["annotation_id"]] < -2 for a in mine if a["annotation_id"] in z]),
+        "hurried": share([z[a["annotation_id"]] < -2.5 for a in mine if a["annotation_id"] in z]),
         "copy_clicks": (min(spots / len(answered), 1) if answered else None, len(answered)),
         "no_trace": share([traces[record]["n_moves"] == 0 for record in answered]),
         "straight": share(long),

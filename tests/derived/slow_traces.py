@@ -219,6 +219,12 @@ def speeds(points: Sequence[Point]) -> list[tuple[float, float]]:
     ]
 
 
+def jumps(points: Sequence[Point], diagonal: float) -> list[float]:
+    """Lengths of the steps that would be more than 10 diagonals in a second."""
+    steps = ((apart(a, b), b.t - a.t) for a, b in pairwise(points))
+    return [length for length, ms in steps if length > 10 * diagonal * ms / 1000]
+
+
 def accelerations(points: Sequence[Point]) -> list[tuple[float, float]]:
     """(time of the sample between, px/ms²) of every two steps that took time and follow."""
     found = []
@@ -315,7 +321,7 @@ def shape(points: Sequence[Point], width: float, height: float) -> dict[str, Any
         (
             "initiation_time", "vel_max", "vel_max_time", "vel_mean", "acc_max", "acc_max_time",
             "MAD", "MAD_time", "AD", "AUC", "xpos_flips", "ypos_flips", "sample_entropy",
-            "straightness",
+            "straightness", "jump_share",
         )
     )  # fmt: skip
     if len(points) < 2:
@@ -336,6 +342,7 @@ def shape(points: Sequence[Point], width: float, height: float) -> dict[str, Any
     chord = apart(points[0], points[-1])
     if length := path(points):
         found["straightness"] = chord / length
+        found["jump_share"] = math.fsum(jumps(points, math.hypot(width, height))) / length
     if chord:
         line = deviations([p[1:3] for p in points], points)
         furthest = max(abs(above) for _, above in line)

@@ -33,15 +33,15 @@ def worked(*records: Dict, tool: str = "imagenet", objects: list[Dict] | None = 
     annotations and traces.
     """
     tables: dict[str, list[Dict]] = {
-        name: [] for name in ("annotations", "images", "image_sizes", "clicks", "traces")
+        name: [] for name in ("annotations", "images", "image_sizes", "clicks", "icons", "traces")
     }
     tables["objects"] = objects or []
     for i, record in enumerate(records):
         image = record.get("image_id", f"i{i}")
         base = {"annotation_id": i, "image_id": image, "annotator_id": "a", "tool": tool}
         base |= {"selected": None if tool == "coco" else True, "estimate_ms": None}
-        base |= {"n_moves": 9, "total_dist": 200.0, "vel_max": 1.0, "MAD": 30.0}
-        row = base | {"time_spent_ms": None} | record
+        base |= {"n_moves": 9, "total_dist": 200.0, "jump_share": 0.1, "MAD": 30.0}
+        row = base | {"first_ms": None} | record
         tables["annotations"].append(row)
         tables["traces"].append(row)
         if image not in [seen["image_id"] for seen in tables["images"]]:
@@ -53,6 +53,9 @@ def worked(*records: Dict, tool: str = "imagenet", objects: list[Dict] | None = 
             label = f"icon {n}" if tool == "coco" else "n1"
             click = row | {"label": label, "x": x, "y": y, "x_px": x * 400, "y_px": y * 300}
             tables["clicks"].append(click)
+            if tool == "coco":
+                late = {"first_ms": row["first_ms"] and row["first_ms"] + 10 * n}
+                tables["icons"].append(click | late)
     return tables
 
 
@@ -77,7 +80,11 @@ def test_a_flag_names_its_figure_and_takes_the_weight(given: Given) -> None:
     query = "SELECT spot_rate, flags, reasons, weight FROM annotators"
     ((rate, *told),) = given("annotators", query, **worked(*spot, {"clicks": [(0.6, 0.4)]}))
     assert rate == 0.9
-    assert told == [["copy_clicks"], ["copy_clicks: 90 % of 10"], pytest.approx(0.1)]
+    assert told == [
+        ["copy_clicks"],
+        ["copy_clicks: 90 % of 10 answers at one spot"],
+        pytest.approx(0.1),
+    ]
 
 
 def test_who_answered_nothing_has_no_favourite_spot_and_no_flag(given: Given) -> None:
@@ -94,8 +101,36 @@ def test_fatigue_is_how_the_time_grows_along_pages_and_slots(given: Given) -> No
     assert given("annotators", query, **worked(*records)) == [told]
 
 
+def test_who_is_hurried_is_so_among_people_of_whom_each_counts_once(given: Given) -> None:
+    # twelve people around 1 s; one far quicker does as much as they all do
+    records: list[Dict] = [
+        {"annotator_id": f"p{n:02}", "estimate_ms": 800 + 40 * n}
+        for n in range(12)
+        for _ in range(10)
+    ]
+    records += [{"annotator_id": "quick", "estimate_ms": 100} for _ in range(120)]
+    query = """SELECT annotator_id, list_filter(reasons, lambda said: said LIKE 'hurried%') AS told
+        FROM annotators WHERE len(told) > 0"""
+    reason = "hurried: 100 % of 120 answers far sooner than those of others"
+    assert given("annotators", query, **worked(*records)) == [("quick", [reason])]
+
+
+def test_a_few_fast_moments_are_no_jumps(given: Given) -> None:
+    query = "SELECT list_filter(reasons, lambda said: said LIKE 'jumps%') FROM annotators"
+    swift, program = {"jump_share": 0.45}, {"jump_share": 0.98}
+    assert given("annotators", query, **worked(*[swift] * 60, *[program] * 3)) == [([],)]
+    reason = "jumps: 75 % of 80 traces that jump most of the way"
+    assert given("annotators", query, **worked(*[swift] * 20, *[program] * 60)) == [([reason],)]
+
+
+def test_times_that_cannot_be_have_no_pace(given: Given) -> None:
+    times = [{"estimate_ms": ms} for ms in (-5, 0, 400, 800)]
+    query = "SELECT n_timed, time_p50_ms FROM annotators"
+    assert given("annotators", query, **worked(*times)) == [(2, 600.0)]
+
+
 def test_few_records_raise_no_flag(given: Given) -> None:
-    traceless = {"n_moves": 0, "total_dist": None, "vel_max": None, "MAD": None}
+    traceless = {"n_moves": 0, "total_dist": None, "jump_share": None, "MAD": None}
     places = [(0.2 + 0.1 * n, 0.7 - 0.1 * n) for n in range(4)]
     few = worked(*({"clicks": [place]} | traceless for place in places[:3]))
     enough = worked(*({"clicks": [place]} | traceless for place in places))
@@ -116,11 +151,13 @@ def test_a_record_without_an_annotator_counts_among_the_others(given: Given) -> 
 def test_icons_are_timed_by_their_number_and_edges_are_no_flag(given: Given) -> None:
     icons = [(0.05, 0.1 * n) for n in range(8)]
     records = [
-        {"annotator_id": f"{n}", "time_spent_ms": (1 + k) << n, "clicks": icons[: 1 + k]}
+        {"annotator_id": f"{n}", "first_ms": (1 + k) << n, "clicks": icons[: 1 + k]}
         for n in range(10)
         for k in range(2)
     ]
-    tables = worked(*records, {"time_spent_ms": 1, "clicks": icons}, tool="coco")
+    # pictures with eight icons, which too few people saw: they are compared with all
+    records += [{"first_ms": ms, "clicks": icons} for ms in (1, 1 << 12)]
+    tables = worked(*records, tool="coco")
     query = "SELECT n_clicks, pace_z, edge_rate, flags FROM annotators WHERE annotator_id = '1'"
     # of ten people, 3.5 halvings from the median, where the median person is 2.5 away
     z = pytest.approx(-3.5 / (1.4826 * 2.5))
@@ -151,11 +188,13 @@ def test_random_annotators_are_what_plain_python_finds(given: Given, tool: str, 
                 "estimate_ms": random.choice([0, 30, 700, 900])
                 if bad
                 else random.randint(200, 999),
-                "time_spent_ms": random.randint(5_000, 90_000),
+                "first_ms": random.choice(
+                    [0, random.randint(1_000, 60_000) * (0.05 if bad else 1)]
+                ),
                 "n_moves": n_moves,
                 "total_dist": random.uniform(20, 300) if n_moves > 1 else None,
                 "MAD": random.choice([0.5, -2.0, 30.0]) if n_moves > 1 else None,
-                "vel_max": random.choice([0.5, 2.0, 20.0]) if n_moves > 1 else None,
+                "jump_share": random.choice([0.0, 0.5, 0.97]) if n_moves > 1 else None,
             }
         )
         if tool == "imagenet":

@@ -18,6 +18,7 @@ Ask = Callable[..., list[tuple[Any, ...]]]
 SHAPE = (
     "initiation_time", "vel_max", "vel_max_time", "vel_mean", "acc_max", "acc_max_time", "MAD",
     "MAD_time", "AD", "AUC", "xpos_flips", "ypos_flips", "sample_entropy", "straightness",
+    "jump_share",
 )  # fmt: skip
 BOX = "box_xmin, box_ymin, box_xmax, box_ymax"
 ROOT = Path(__file__).resolve().parents[2]

@@ -48,5 +48,5 @@ def test_an_unknown_motion_model_is_named(tmp_path: Path) -> None:
         synth(tmp_path / "out", motion="robot")
     assert caught.value.motion == "robot"
     assert str(caught.value) == (
-        "'robot' is no motion model. Choose one of: aimed, hasty, winding, drifting"
+        "'robot' is no motion model. Choose one of: aimed, hasty, winding, drifting, darting"
     )

@@ -1,11 +1,17 @@
 -- One row an annotator: how they work, what of it is suspicious, and how far to trust them.
 -- A rate is a share of the records, or clicks, that the figure is defined for, and says of how many.
 WITH limits AS (
-    -- the flags: which rate, of how many, and the share above which it is raised
+    -- the flags: the share above which each is raised, and what it is a share of
     SELECT * FROM (VALUES
-        ('hurried', 0.4), ('copy_clicks', 0.3), ('no_trace', 0.3), ('straight', 0.3),
-        ('jumps', 0.3), ('far_from_others', 0.3), ('off_object', 0.4), ('edges', 0.2)
-    ) AS limits (flag, most)
+        ('hurried', 0.4, 'answers far sooner than those of others'),
+        ('copy_clicks', 0.3, 'answers at one spot'),
+        ('no_trace', 0.3, 'answers without a move'),
+        ('straight', 0.3, 'traces along a straight line'),
+        ('jumps', 0.3, 'traces that jump most of the way'),
+        ('far_from_others', 0.3, 'clicks far from those of others'),
+        ('off_object', 0.4, 'clicks off the object'),
+        ('edges', 0.2, 'clicks near an edge')
+    ) AS limits (flag, most, what)
 ), judged AS (
     -- each click against the objects of its class
     SELECT
@@ -58,10 +64,11 @@ WITH limits AS (
     SELECT
         annotation_id, annotations.annotator_id, annotations.dataset, page, slot, selected,
         coalesce(n_answers, 0) AS n_answers,
-        n_moves, vel_max, mad, total_dist,
+        n_moves, jump_share, mad, total_dist,
         sqrt(stored_width * stored_width + stored_height * stored_height) AS diagonal,
-        CASE WHEN tool = 'coco' THEN time_spent_ms WHEN selected THEN nullif(estimate_ms, 0) END
-            AS time_ms,
+        -- until the first answer: the rest of a page has the hand's time in it, which hurry leaves
+        CASE WHEN tool = 'coco' THEN first_ms WHEN selected THEN estimate_ms END AS taken_ms,
+        CASE WHEN taken_ms > 0 THEN taken_ms END AS time_ms,
         -- what takes equally long: a picture of the same class, or with as many icons
         if(tool = 'coco', coalesce(n_answers, 0)::VARCHAR, class_id) AS kind
     FROM annotations
@@ -70,6 +77,9 @@ WITH limits AS (
     JOIN traces USING (annotation_id)
     LEFT JOIN (
         SELECT annotation_id, count(*) AS n_answers FROM clicks GROUP BY ALL
+    ) USING (annotation_id)
+    LEFT JOIN (
+        SELECT annotation_id, min(first_ms) AS first_ms FROM icons GROUP BY ALL
     ) USING (annotation_id)
 ), kinds AS (
     -- a few people would be compared with themselves: they are with all
@@ -80,9 +90,22 @@ WITH limits AS (
         records.*,
         ln(time_ms) - coalesce(usual, median(ln(time_ms)) OVER (PARTITION BY dataset)) AS later
     FROM records LEFT JOIN kinds USING (dataset, kind)
+), people AS (
+    -- the pace of each, so that everybody counts once, however much they did
+    SELECT annotator_id, dataset, median(later) AS pace
+    FROM paced
+    WHERE annotator_id IS NOT NULL
+    GROUP BY ALL HAVING count(later) >= 10
+), crowds AS (
+    SELECT dataset, median(pace) AS middle, mad(pace) AS apart
+    FROM people GROUP BY dataset HAVING count(*) >= 10
 ), scales AS (
     -- the normal distribution's standard deviation, from the median deviation
-    SELECT dataset, nullif(1.4826 * median(abs(later)), 0) AS scale FROM paced GROUP BY dataset
+    SELECT
+        dataset,
+        coalesce(any_value(crowds.middle), median(later)) AS middle,
+        nullif(1.4826 * coalesce(any_value(apart), mad(later)), 0) AS scale
+    FROM paced LEFT JOIN crowds USING (dataset) GROUP BY dataset
 ), worked AS (
     SELECT
         annotator_id, dataset,
@@ -91,18 +114,21 @@ WITH limits AS (
         count(*) FILTER (n_answers > 0) AS n_answered,
         count(time_ms) AS n_timed,
         quantile_cont(time_ms, [0.1, 0.5, 0.9]) AS times,
-        median(later / scale) AS pace_z,
-        avg((later / scale < -2)::INT) AS hurried_rate,
+        median(z) AS pace_z,
+        avg((z < -2.5)::INT) AS hurried_rate,
         avg((n_moves = 0)::INT) FILTER (n_answers > 0) AS no_trace_rate,
         count(*) FILTER (is_long) AS n_long,
         avg((abs(mad) <= 0.005 * diagonal)::INT) FILTER (is_long) AS straight_rate,
-        count(vel_max) AS n_moving,
-        avg((vel_max * 1000 > 10 * diagonal)::INT) AS jump_rate,
+        count(jump_share) AS n_moving,
+        avg((jump_share > 0.5)::INT) AS jump_rate,
         -- in one order, so that the sums are the same in any company; NaN where all is one page
-        nullif(regr_slope(later / scale, page ORDER BY annotation_id), 'nan') AS fatigue_page,
-        nullif(regr_slope(later / scale, slot ORDER BY annotation_id), 'nan') AS fatigue_slot
+        nullif(regr_slope(z, page ORDER BY annotation_id), 'nan') AS fatigue_page,
+        nullif(regr_slope(z, slot ORDER BY annotation_id), 'nan') AS fatigue_slot
     FROM (
-        SELECT *, n_answers > 0 AND n_moves >= 5 AND total_dist >= 0.15 * diagonal AS is_long
+        SELECT
+            *,
+            (later - middle) / scale AS z,
+            n_answers > 0 AND n_moves >= 5 AND total_dist >= 0.15 * diagonal AS is_long
         FROM paced JOIN scales USING (dataset)
     )
     WHERE annotator_id IS NOT NULL
@@ -147,8 +173,9 @@ WITH limits AS (
     SELECT
         annotator_id, dataset,
         list(flag ORDER BY flag) AS flags,
-        list(format('{}: {:.0f} % of {}', flag, 100 * figure.rate, figure.n) ORDER BY flag)
-            AS reasons,
+        list(
+            format('{}: {:.0f} % of {} {}', flag, 100 * figure.rate, figure.n, what) ORDER BY flag
+        ) AS reasons,
         max(figure.rate) AS worst
     FROM rates JOIN limits USING (flag)
     WHERE (figure.rate + 4.5 / figure.n

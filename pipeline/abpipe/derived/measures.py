@@ -22,6 +22,9 @@ HOVER_MS = 250
 #: Runs of at most this share of the picture's side are no change of direction.
 FLIP = 0.01
 
+#: So many of the picture's diagonals a second, and more, is no hand's speed.
+JUMP = 10
+
 STEPS = 101
 #: Of sample entropy: how long runs are, and how near, in standard deviations, is alike.
 RUN, NEAR = 3, 0.2
@@ -62,17 +65,20 @@ def shape(t_ms: pa.Array, x: pa.Array, y: pa.Array, width: pa.Array, height: pa.
     samples, steps = _Samples.of(t_ms, x, y), by_time(t_ms, STEPS)
     line = _Line.of(samples)
     whole = ragged.numbers(path_length(x, y))
+    size = ragged.numbers(width), ragged.numbers(height)
     time = samples.last(samples.t) - samples.first(samples.t)
     with np.errstate(divide="ignore", invalid="ignore"):
         straightness = np.minimum(line.length / whole, 1)
+        jump_share = np.minimum(_jumped(samples, JUMP * np.hypot(*size) / 1000) / whole, 1)
         vel_mean = np.where(time > 0, whole / time, np.nan)
     few = samples.counts < 2
     fields = _starts(samples) | _speeds(samples) | {"vel_mean": vel_mean}
     fields |= _deviations(samples, line, steps) | _entropies(samples, steps)
     fields |= {
-        "xpos_flips": _flips(samples, samples.x, FLIP * ragged.numbers(width)),
-        "ypos_flips": _flips(samples, samples.y, FLIP * ragged.numbers(height)),
+        "xpos_flips": _flips(samples, samples.x, FLIP * size[0]),
+        "ypos_flips": _flips(samples, samples.y, FLIP * size[1]),
         "straightness": straightness,
+        "jump_share": jump_share,
     }
     return ragged.struct(
         {
@@ -98,6 +104,7 @@ SHAPE = {
     "ypos_flips": pa.int64(),
     "sample_entropy": pa.float64(),
     "straightness": pa.float64(),
+    "jump_share": pa.float64(),
 }
 
 
@@ -172,6 +179,14 @@ def _speeds(samples: _Samples) -> dict[str, Floats]:
         "acc_max": acc_max,
         "acc_max_time": samples.since(np.append(samples.t[between], np.nan)[peak]),
     }
+
+
+def _jumped(samples: _Samples, fastest: Floats) -> Floats:
+    """How much of each way is made in steps that are faster than a speed in px/ms."""
+    wait = samples.t[samples.step + 1] - samples.t[samples.step]
+    owner = samples.owner[samples.step]
+    fast = samples.distance > fastest[owner] * wait
+    return np.bincount(owner, np.where(fast, samples.distance, 0), samples.n).astype(float)
 
 
 class _Line(NamedTuple):

@@ -72,7 +72,8 @@ FUNCTIONS: dict[str, Function] = {
         (_TIMES, _PLACES, _PLACES, "DOUBLE", "DOUBLE"),
         "STRUCT(initiation_time BIGINT, vel_max DOUBLE, vel_max_time DOUBLE, vel_mean DOUBLE,"
         " acc_max DOUBLE, acc_max_time DOUBLE, MAD DOUBLE, MAD_time BIGINT, AD DOUBLE, AUC DOUBLE,"
-        " xpos_flips BIGINT, ypos_flips BIGINT, sample_entropy DOUBLE, straightness DOUBLE)",
+        " xpos_flips BIGINT, ypos_flips BIGINT, sample_entropy DOUBLE, straightness DOUBLE,"
+        " jump_share DOUBLE)",
     ),
     "steps_back": Function("abpipe.derived.audit", ("UTINYINT[]", "INTEGER[]", _TIMES), "INTEGER"),
     "time_normalized": Function(

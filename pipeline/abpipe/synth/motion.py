@@ -71,6 +71,16 @@ HANDS: dict[str, dict[str, Any]] = {
         "eagerness": 1.0,
         "rests": (0.05, 0.95),
     },
+    "darting": {
+        "moving_ms": 250.0,
+        "moving_spread": 0.6,
+        "curve": 0.08,
+        "overshoot": 0.1,
+        "overshoots": 0.5,
+        "tremor_px": 1.0,
+        "eagerness": 0.5,
+        "rests": (0.5, 1.0),
+    },
 }
 _LINE = {"curve": 0.0, "tremor_px": 0.0, "overshoots": 0.0}
 #: How programs move, whatever the model of hands: along a straight line, or in one jump.
