@@ -124,7 +124,7 @@ def figures_of(tables: dict[str, list[Dict]], annotator: str) -> dict[str, Figur
             moving.append(trace["jump_share"] > 0.5)
     edges = share([min(c["x"], 1 - c["x"], c["y"], 1 - c["y"]) < 0.1 for c in clicks])
     return {
-        "hurried": share([z[a["annotation_id"]] < -2.5 for a in mine if a["annotation_id"] in z]),
+        "hurried": share([z[a["annotation_id"]] < -3 for a in mine if a["annotation_id"] in z]),
         "copy_clicks": (min(spots / len(answered), 1) if answered else None, len(answered)),
         "no_trace": share([traces[record]["n_moves"] == 0 for record in answered]),
         "straight": share(long),

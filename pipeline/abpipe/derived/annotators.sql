@@ -115,7 +115,7 @@ WITH limits AS (
         count(time_ms) AS n_timed,
         quantile_cont(time_ms, [0.1, 0.5, 0.9]) AS times,
         median(z) AS pace_z,
-        avg((z < -2.5)::INT) AS hurried_rate,
+        avg((z < -3)::INT) AS hurried_rate,
         avg((n_moves = 0)::INT) FILTER (n_answers > 0) AS no_trace_rate,
         count(*) FILTER (is_long) AS n_long,
         avg((abs(mad) <= 0.005 * diagonal)::INT) FILTER (is_long) AS straight_rate,
