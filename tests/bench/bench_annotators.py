@@ -28,7 +28,7 @@ from abpipe.synth import synth
 MODELS = ("hasty", "winding", "drifting", "darting")
 
 #: Pictures of an archive, and archives for each model.
-SIZES = {"imagenet": (10_000, 1), "coco": (5_000, 2)}
+SIZES = {"imagenet": (10_000, 2), "coco": (5_000, 2)}
 
 #: Answers from which on an annotator counts in the comparison of models.
 LEAST = 30
