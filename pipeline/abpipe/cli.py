@@ -530,9 +530,9 @@ def train(
 ) -> None:
     """Train a network with byproducts, and without: `abpipe train targets --images DIR`."""
     from abpipe import render
+    from abpipe.experiment import Settings
+    from abpipe.experiment import train as run
     from abpipe.progress import trained
-    from abpipe.training.fit import Settings
-    from abpipe.training.run import train as run
 
     chosen = methods or [Method.baseline, Method.luab, Method.random]
     settings = Settings(

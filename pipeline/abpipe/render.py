@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from abpipe.derived.derive import Derived
     from abpipe.derived.explain import Explanation
     from abpipe.events.ingest import Ingested
+    from abpipe.experiment import Trained
     from abpipe.manifest import SourceEntry
     from abpipe.removal import Forgotten
     from abpipe.summary import Summary
     from abpipe.targets.export import Exported
-    from abpipe.training.run import Trained
     from abpipe.view.report import Reported
 
 _STYLE = {"error": "bold red", "warning": "yellow", "note": "dim"}

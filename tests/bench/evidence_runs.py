@@ -13,20 +13,16 @@ from evidence_results import TESTS, Run
 from evidence_set import CLASSES, Objects, objects, pictures, split
 
 import abpipe
+from abpipe.experiment import RandomPoints, Settings, fit, predict, small_net
 from abpipe.synth import synth
 from abpipe.targets.reader import Targets
 from abpipe.training import (
     ByproductDataset,
+    CenterCrop,
     RandomCrop,
-    RandomPoints,
-    Settings,
-    Whole,
     background_gap,
-    fit,
     localization,
     luab,
-    predict,
-    small_net,
 )
 
 PARTS = {"train": 0.6, "val": 0.15, "test": 0.25}
@@ -45,7 +41,7 @@ class Method:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """As `training.Settings` takes it."""
+        """As `Settings` takes it."""
         what = "where" if self.name == "dwell" else "points"
         return {"points": 0, what: self.strength, "weighted": self.name == "cheats weighted"}
 
@@ -100,7 +96,7 @@ class World:
     def data(self, name: str, crowd: str) -> ByproductDataset:
         """A split's pictures, joined with a crowd's targets by image id."""
         of = self.parts[name if name in PARTS else "test"]
-        see = RandomCrop(INPUT, (0.5, 1), flip=0) if name == "train" else Whole(INPUT)
+        see = RandomCrop(INPUT, (0.5, 1), flip=0) if name == "train" else CenterCrop(INPUT, 1)
         return ByproductDataset(
             self.drawn[name], self.targets[crowd], see=see, ids=of.ids, seed=self.seed
         )

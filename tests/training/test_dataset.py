@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import pickle  # noqa: TID251 - it is how workers get their dataset
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import abpipe
 from abpipe.errors import NamelessPictures, UnmatchedPictures
 from abpipe.targets.geometry import View
 from abpipe.targets.reader import Targets
-from abpipe.training import ByproductDataset, RandomCrop, RandomPoints, WithByproducts, collate
+from abpipe.training import ByproductDataset, RandomCrop, WithByproducts, collate
 
 from .conftest import PICTURES
 
@@ -175,19 +174,6 @@ def test_parts_classes_and_own_classes(targets: Targets) -> None:
     labelled = list(zip(blank(names), (4, 9), strict=True))
     own = ByproductDataset(labelled, targets, ids=names, see=SEE)
     assert [own[i][1]["own_class"] for i in (0, 1)] == [4, 9]
-
-
-def test_random_points_are_valid_where_real_ones_are_and_stay(targets: Targets) -> None:
-    one, again, other = (RandomPoints(targets.folder, seed=seed) for seed in (3, 3, 4))
-    assert np.array_equal(one["click_xy"], again["click_xy"], equal_nan=True)
-    assert not np.array_equal(one["click_xy"], other["click_xy"], equal_nan=True)
-    assert np.array_equal(np.isnan(one["click_xy"][:, 0]), ~targets["click_valid"])
-    assert 0.4 < np.nanmean(one["click_xy"]) < 0.6 and np.nanstd(one["click_xy"]) > 0.25
-    assert np.array_equal(one[[5]]["click_xy"], one["click_xy"][[5]], equal_nan=True)
-    for name in ("class_index", "box_xyxy", "click_valid"):
-        assert np.array_equal(one[name], targets[name], equal_nan=True)
-    copy = pickle.loads(pickle.dumps(one))
-    assert np.array_equal(copy["click_xy"], one["click_xy"], equal_nan=True)
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # webdataset leaves its file to Python

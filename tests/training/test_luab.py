@@ -10,7 +10,8 @@ torch = pytest.importorskip("torch", reason="torch is an extra")
 from torch import nn
 
 from abpipe.errors import NoFeatures
-from abpipe.training import AttentionPool, luab, plain, small_net
+from abpipe.experiment import small_net
+from abpipe.training import AttentionPool, luab, plain
 
 
 class Residual(nn.Module):  # type: ignore[misc]

@@ -19,9 +19,9 @@ torch = pytest.importorskip("torch", reason="torch is an extra")
 
 from abpipe.cli import app
 from abpipe.errors import MissingPart, NeedsLibrary, NoNetwork
+from abpipe.experiment import Settings, small_net, train
 from abpipe.targets.reader import Targets
-from abpipe.training import Settings, plain, small_net
-from abpipe.training.run import train
+from abpipe.training import plain
 
 QUICK = ("--size", "24", "--scale", "0.5", "--epochs", "2", "--batch-size", "24", "--workers", "0")
 
@@ -126,7 +126,7 @@ def test_targets_that_lack_something_are_refused(
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("name", ["large", "abpipe.training.nets:none", "no_such_module:net"])
+@pytest.mark.parametrize("name", ["large", "abpipe.experiment.nets:none", "no_such_module:net"])
 def test_networks_that_cannot_be_made_are_refused(
     name: str, targets: Targets, pictures: Path, tmp_path: Path
 ) -> None:
@@ -144,7 +144,7 @@ def test_any_function_can_make_the_network(
 ) -> None:
     settings = Settings(epochs=1, batch_size=40)
     given: dict[str, Any] = {"out": tmp_path / "runs", "size": 24, "settings": settings}
-    name = "abpipe.training.nets:small_net"
+    name = "abpipe.experiment.nets:small_net"
     (one,) = train(targets.folder, pictures, methods=["luab"], net=name, **given)
     assert one.epochs == 1
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from abpipe.training.fit import Epoch
+from abpipe.experiment.settings import Epoch
 from abpipe.view.style import CATEGORIES, SETTINGS
 
 _PANELS = {
