@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,3 +46,18 @@ def image_id(name: str) -> str:
     if (stem[:1] == "0" or stem.count("_") == 2) and (found := _LONG.fullmatch(stem)):
         return found[1] or (found[2] or found[3]).lstrip("0") or "0"
     return stem
+
+
+def files_in(folder: Path) -> Iterator[str]:
+    """The pictures' files in a folder and those in it, also linked ones, as paths inside it."""
+    seen = set[tuple[int, int]]()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        found = Path(place).stat()
+        if (found.st_dev, found.st_ino) in seen:  # links may go round in circles
+            folders.clear()
+            continue
+        seen.add((found.st_dev, found.st_ino))
+        inside = Path(place).relative_to(folder)
+        for name in names:
+            if name.rpartition(".")[2].lower() in EXTENSIONS:
+                yield (inside / name).as_posix()

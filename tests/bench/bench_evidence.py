@@ -79,10 +79,10 @@ def replicate(seed: int, count: int, epochs: int, out: Path, maps: bool, done: l
         if maps:
             drawn = sheet(world.parts["test"], world.shown, world.drawing_seed("test"))
             drawn.save(out / "pictures.png")
-        strengths = [("luab", one) for one in LAMBDAS] + [("dwell", one) for one in DWELLS]
+        swept = [Method("luab", one) for one in LAMBDAS]
+        swept += [Method("dwell", one, "dwell") for one in DWELLS]
         runs = [
-            _once(done, world, method, epochs, out, maps)
-            for method in [Method("none"), *(Method(*one) for one in strengths)]
+            _once(done, world, method, epochs, out, maps) for method in [Method("none"), *swept]
         ]
         best = chosen(runs, "luab").strength
         for method in (

@@ -15,7 +15,7 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -30,7 +30,7 @@ from abpipe.synth import synth
 from abpipe.targets.geometry import View, Views
 from abpipe.targets.reader import Targets
 from abpipe.training import ByproductDataset, RandomCrop, collate
-from abpipe.training.images import Read
+from abpipe.training.dataset import _generator
 
 BATCH, SIDE = 256, 224
 CUT = (9, 20, 150, 180)  # left, top, width, height
@@ -48,17 +48,6 @@ def prepare(place: Path, n: int) -> Targets:
     abpipe.ingest(made.archive, store=place / "store")
     abpipe.export(place / "targets", store=place / "store")
     return abpipe.open_targets(place / "targets", NAMES)
-
-
-class Ready:
-    """A folder of pictures that are there already."""
-
-    def __init__(self, names: Sequence[Any], picture: Image.Image) -> None:
-        self.names, self._picture = names, picture
-
-    def read(self, at: Sequence[int]) -> list[Read]:
-        """The same picture, so many times."""
-        return [Read(self._picture)] * len(at)
 
 
 def parsed(file: Path, box: tuple[int, int, int, int], flip: bool) -> tuple[float, float, float]:
@@ -104,11 +93,12 @@ class Bench:
         self.ready = ByproductDataset(
             folder, self.targets, see=self.see, transform=lambda _: small, seed=0
         )
-        self.ready.images = Ready(self.data.images.names, Image.new("RGB", (2, 2)))
+        blank = Image.new("RGB", (2, 2))
+        self.ready._read = lambda _: (blank, None)  # it is there already
         self.order = np.random.default_rng(0).permutation(len(self.data))[: 2 * BATCH]
         self.batches = [self.order[:BATCH].tolist(), self.order[BATCH:].tolist()]
         xml = {file.stem: file for file in (place / "train_xml").rglob("*.xml")}
-        names = [Path(name).stem for name in self.data.images.names]
+        names = self.targets["image_ids"][self.data.rows].astype(str)
         self.xml = [xml[names[i]] for i in self.order]
         self.views = [View.of(SIDE, SIDE).crop(*CUT) for _ in range(BATCH)]
 
@@ -129,11 +119,9 @@ class Bench:
     def alone(self) -> None:
         """That without targets."""
         for batch in self.batches:
-            read = self.ready.images.read(batch)
-            cuts = [
-                self.see(one.picture, self.ready._rng(i))
-                for one, i in zip(read, batch, strict=True)
-            ]
+            read = [self.ready._read(i)[0] for i in batch]
+            drawn = [_generator(0, 0, i) for i in batch]
+            cuts = [self.see(*one) for one in zip(read, drawn, strict=True)]
             default_collate([self.ready._transform(picture) for picture, _ in cuts])
 
     def plain(self) -> None:

@@ -28,7 +28,7 @@ from abpipe.training import (
 PARTS = {"train": 0.6, "val": 0.15, "test": 0.25}
 CHEATS = 0.6
 INPUT, WIDTH, RATE, LOCALIZED = 40, 16, 6e-3, 400
-NAMES = ("click_xy", "click_valid", "weight", "heatmap")
+NAMES = ("click_xy", "click_valid", "weight")
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,12 @@ class World:
         self.objects = told[np.random.default_rng(seed).permutation(count)]
         self.targets = {
             "honest": Targets(place / "honest/targets", NAMES),
+            "dwell": Targets(place / "honest/targets", (*NAMES, "heatmap")),
             "cheats": Targets(place / "cheats/targets", NAMES),
             "random": RandomPoints(place / "honest/targets", NAMES, seed),
         }
         self.inside = {crowd: _inside(place / crowd / "store") for crowd in ("honest", "cheats")}
+        self.inside["dwell"] = self.inside["honest"]
         self.parts = {part: self._part(part) for part in PARTS}
         self.drawn = {"train": self._drawn("train", "train"), "val": self._drawn("val", "train")}
         self.drawn |= {name: self._drawn("test", name) for name in TESTS}

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib
 import os
 import socket
 import subprocess
@@ -18,7 +17,7 @@ from typer.testing import CliRunner
 torch = pytest.importorskip("torch", reason="torch is an extra")
 
 from abpipe.cli import app
-from abpipe.errors import MissingPart, NeedsLibrary, NoNetwork
+from abpipe.errors import MissingPart, NoNetwork
 from abpipe.experiment import Settings, small_net, train
 from abpipe.targets.reader import Targets
 from abpipe.training import plain
@@ -149,14 +148,16 @@ def test_any_function_can_make_the_network(
     assert one.epochs == 1
 
 
-def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    needs = importlib.import_module("abpipe.training.needs")
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "scipy" else name)
-    with pytest.raises(NeedsLibrary) as told:
-        importlib.reload(needs)
-    assert told.value.library == "scipy"
-    assert str(told.value) == (
-        "training needs scipy, which is not installed. Install it: `pip install 'abpipe[torch]'`"
+@pytest.mark.parametrize(
+    "library, package",
+    [("torch", "training"), ("scipy", "training"), ("matplotlib", "experiment")],
+)
+def test_a_missing_library_is_named_with_its_extra(library: str, package: str) -> None:
+    code = f"import sys; sys.modules['{library}'] = None; import abpipe.{package}"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.stderr.splitlines()[-1] == (
+        f"abpipe.errors.NeedsLibrary: training needs {library}, which is not installed. "
+        "Install it: `pip install 'abpipe[torch]'`"
     )
 
 

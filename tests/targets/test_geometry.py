@@ -278,3 +278,23 @@ def test_many_views_show_each_its_own() -> None:
     maps = rng.random((3, 8, 8)).astype(np.float16)
     expected = [view.maps(one) for view, one in zip(views, maps, strict=True)]
     assert np.array_equal(Views(views).maps(maps), np.stack(expected))
+
+
+def test_targets_follow_under_their_names() -> None:
+    view, other = View.of(100, 80).crop(0, 0, 50, 80), View.of(100, 80).crop(50, 0, 50, 80)
+    rng = np.random.default_rng(0)
+    target = {
+        "click_xy": np.array([[0.2, 0.5], [0.2, 0.5]], np.float32),
+        "click_valid": np.array([True, True]),
+        "box_xyxy": np.array([[0.1, 0.1, 0.4, 0.6], [np.nan] * 4], np.float32),
+        "heatmap": rng.random((2, 4, 4)).astype(np.float16),
+        "class_index": np.array([3, 4]),
+    }
+    made = Views([view, other]).targets(target)
+    assert made["click_valid"].tolist() == [True, False]
+    assert made["box_valid"].tolist() == [True, False]
+    assert made["heatmap_valid"].tolist() == [True, True]
+    assert made["class_index"] is target["class_index"]
+    for name in made:
+        of = view.targets({name: array[0] for name, array in target.items()})
+        np.testing.assert_allclose(of[name], made[name][0], atol=1e-6)

@@ -40,6 +40,16 @@ def test_a_sample_and_a_batch_are_rows_of_the_arrays(export: Export) -> None:
         targets.__getitems__([120])
 
 
+def test_nothing_is_valid_in_a_row_that_is_none(export: Export) -> None:
+    targets = export()
+    taken = targets.take(np.array([5, -1]))
+    for name, array in taken.items():
+        assert np.array_equal(array[0], targets[name][5], equal_nan=True)
+    assert np.isnan(taken["click_xy"][1]).all() and np.isnan(taken["weight"][1])
+    assert (taken["class_index"][1], taken["click_valid"][1]) == (-1, False)
+    assert not np.isnan(targets["weight"][-1])  # the arrays are as they were
+
+
 def test_a_batch_holds_what_is_asked_for_and_is_a_copy(export: Export) -> None:
     targets = abpipe.open_targets(export().folder, ["click_xy", "image_ids"])
     batch = targets.__getitems__(np.array([3, 4]))

@@ -30,32 +30,22 @@ def test_a_map_that_is_the_object_is_a_full_score() -> None:
     assert found.energy == pytest.approx(1) and found.threshold == 0.01
 
 
-def test_the_box_is_around_the_largest_part_at_the_best_threshold_for_all() -> None:
+def test_the_peak_and_the_energy_are_looked_for_in_the_box() -> None:
     maps = np.zeros((2, 64, 64), np.float32)
-    maps[:, :32, :32], maps[:, 40:44, 40:44] = 0.6, 1.0  # a small bright part beside a large one
-    maps[1, 40:44, 40:44] = 0
-    boxes = np.array([[0, 0, 0.5, 0.5], [0, 0, 0.5, 0.5]])
-    found = localization(maps, boxes)
-    # the first map's largest part is the object up to 0.6, the second's throughout
-    assert (found.max_box_acc, found.threshold) == (1, 0.01)
-    assert found.pointing == 0.5
+    maps[:, :32, :32], maps[0, 40:44, 40:44] = 0.6, 1.0
+    found = localization(maps, np.array([[0, 0, 0.5, 0.5], [0, 0, 0.5, 0.5]]))
+    assert (found.pointing, found.max_box_acc, found.threshold) == (0.5, 1, 0.01)
     energy = 0.6 * 1024 / (0.6 * 1024 + 16)
     assert found.energy == pytest.approx((energy + 1) / 2)
-    small = np.array([[40, 40, 44, 44], [0, 0, 0, 0]]) / 64
-    few = localization(maps, np.array([small[0], [0, 0, 0.5, 0.5]]))
-    assert (few.max_box_acc, round(few.threshold, 2)) == (1, 0.61)
 
 
-def test_iou_decides_and_any_of_several_boxes_counts() -> None:
+def test_any_of_several_boxes_counts() -> None:
     one = np.zeros((1, 64, 64), np.float32)
     one[0, :32, :32] = 1
-    wide = np.array([[0, 0, 0.5, 0.8]])  # IoU 0.625
-    assert localization(one, wide).max_box_acc == 1
-    assert localization(one, wide, iou=0.7).max_box_acc == 0
-    far = np.array([[0.9, 0.9, 1, 1]])
-    assert localization(one, far).max_box_acc == 0
-    found = localization(one, np.concatenate([far, wide]), np.array([0, 2]))
+    boxes = np.array([[0.9, 0.9, 1, 1], [0, 0, 0.5, 0.8]])
+    found = localization(one, boxes, np.array([0, 2]))
     assert (found.pictures, found.max_box_acc, found.pointing) == (1, 1, 1)
+    assert localization(one, boxes[1:], iou=0.7).max_box_acc == 0
 
 
 def test_pictures_without_a_box_do_not_count() -> None:

@@ -3,13 +3,17 @@
 `fit` trains and `predict` asks, by `Settings`; `run` compares methods; `control` has the control.
 """
 
-import abpipe.training  # noqa: F401 - says which extra is missing
-from abpipe.experiment.control import RandomPoints
-from abpipe.experiment.fit import fit
-from abpipe.experiment.nets import small_net
-from abpipe.experiment.predict import Predictions, predict
-from abpipe.experiment.run import Trained, train
-from abpipe.experiment.settings import Epoch, Settings
+from abpipe.errors import NeedsLibrary
+
+try:
+    from abpipe.experiment.control import RandomPoints
+    from abpipe.experiment.fit import fit
+    from abpipe.experiment.nets import small_net
+    from abpipe.experiment.predict import Predictions, predict
+    from abpipe.experiment.run import Trained, train
+    from abpipe.experiment.settings import Epoch, Settings
+except ModuleNotFoundError as err:
+    raise NeedsLibrary(str(err.name)) from err
 
 __all__ = [
     "Epoch",

@@ -78,7 +78,7 @@ class Plan:
             classes=None if self.many else self.classes,
             seed=self.settings.seed,
         )
-        self.dropped = len(data.images.names) - len(data)
+        self.dropped = data.dropped
         chosen = np.flatnonzero(np.isin(data.rows, self._rows[part]))
         if not len(chosen):
             raise MissingPart(targets.folder, f"no picture is in their part {part}", "--split")

@@ -10,7 +10,7 @@ min(floor(x * width), width - 1). Needs NumPy only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -72,6 +72,27 @@ class _Shown:
         if valid is not None:
             has_area &= valid
         return np.where(has_area[..., None], made, np.nan).astype(xyxy.dtype), has_area
+
+    def targets(self, target: Mapping[str, Any]) -> dict[str, Any]:
+        """Targets, a picture's or a batch, under the names that exports give them.
+
+        `click_xy`, `box_xyxy` and `heatmap` follow, and `click_valid`, `box_valid` and
+        `heatmap_valid` say where they are shown; what has no place stays.
+        """
+        made = dict(target)
+        if "click_xy" in target:
+            xy, valid = target["click_xy"], target.get("click_valid")
+            made["click_xy"], made["click_valid"] = self.points(xy, valid)
+        if "box_xyxy" in target:
+            made["box_xyxy"], made["box_valid"] = self.boxes(target["box_xyxy"])
+        if "heatmap" in target:
+            made["heatmap"] = self.maps(target["heatmap"])
+            made["heatmap_valid"] = np.nan_to_num(made["heatmap"]).max((-2, -1)) > 0
+        return made
+
+    def maps(self, maps: Floats) -> Floats:
+        """Maps on the same grid of the new picture."""
+        raise NotImplementedError
 
     def _map(self, xy: Floats) -> npt.NDArray[np.float64]:
         raise NotImplementedError

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
 
 from abpipe.errors import NoPictures
-from abpipe.image_ids import EXTENSIONS, image_ids
+from abpipe.image_ids import files_in, image_ids
 from abpipe.targets.selection import Selection
 
 _MANY = 1 << 16
@@ -21,7 +19,7 @@ def find(selection: Selection, folder: Path) -> int:
 
     Of several files of a picture, the first by name counts. Raises NoPictures if none has one.
     """
-    connection, files = selection.connection, _files(folder)
+    connection, files = selection.connection, files_in(folder)
     connection.execute("CREATE TEMP TABLE files (row INTEGER, path VARCHAR)")
     while found := list(islice(files, _MANY)):
         names = pa.table({"image_id": image_ids(found), "path": pa.array(found)})
@@ -44,18 +42,3 @@ def paths(selection: Selection, begin: int, end: int) -> dict[int, Path]:
     query = "SELECT row, min(path) FROM files WHERE row >= ? AND row < ? GROUP BY row"
     found = selection.connection.execute(query, [begin, end]).fetchall()
     return {row: folder / path for row, path in found}
-
-
-def _files(folder: Path) -> Iterator[str]:
-    """The pictures' files in a folder and those in it, also linked ones, as paths inside it."""
-    seen = set[tuple[int, int]]()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        found = Path(place).stat()
-        if (found.st_dev, found.st_ino) in seen:  # links may go round in circles
-            folders.clear()
-            continue
-        seen.add((found.st_dev, found.st_ino))
-        inside = Path(place).relative_to(folder)
-        for name in names:
-            if name.rpartition(".")[2].lower() in EXTENSIONS:
-                yield (inside / name).as_posix()

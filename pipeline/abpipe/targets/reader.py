@@ -77,6 +77,14 @@ class Targets:
     def __reduce__(self) -> tuple[type[Targets], tuple[Path, Sequence[str] | None]]:
         return Targets, (self.folder, self._names)
 
+    def take(self, rows: Rows) -> dict[str, Array]:
+        """The targets in some rows, as `targets[rows]`; in row -1 nothing is valid."""
+        found, lost = self.__getitems__(rows), rows < 0
+        if lost.any():
+            for array in found.values():
+                array[lost] = {"f": np.nan, "b": False}.get(array.dtype.kind, -1)
+        return found
+
     def ragged(self, name: str, row: int) -> Array:
         """The values of a ragged array that belong to a row: `targets.ragged("trace_xyt", 5)`."""
         offsets = self.arrays[self.about["arrays"][name]["offsets"]]

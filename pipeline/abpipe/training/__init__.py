@@ -4,12 +4,16 @@
 them; `evaluation` judges. `abpipe.experiment` has a loop to read or to use.
 """
 
-import abpipe.training.needs  # noqa: F401 - says which extra is missing
-from abpipe.training.crops import CenterCrop, RandomCrop, Whole
-from abpipe.training.dataset import ByproductDataset, WithByproducts, collate
-from abpipe.training.evaluation import accuracy, background_gap, localization, shift_accuracy
-from abpipe.training.losses import class_loss, luab_loss, point_loss, where_loss
-from abpipe.training.luab import AttentionPool, Luab, Output, luab, plain
+from abpipe.errors import NeedsLibrary
+
+try:
+    from abpipe.targets.crops import CenterCrop, RandomCrop
+    from abpipe.training.dataset import ByproductDataset, WithByproducts, collate
+    from abpipe.training.evaluation import accuracy, background_gap, localization, shift_accuracy
+    from abpipe.training.losses import class_loss, luab_loss, point_loss, where_loss
+    from abpipe.training.luab import AttentionPool, Luab, Output, luab, plain
+except ModuleNotFoundError as err:
+    raise NeedsLibrary(str(err.name)) from err
 
 __all__ = [
     "AttentionPool",
@@ -18,7 +22,6 @@ __all__ = [
     "Luab",
     "Output",
     "RandomCrop",
-    "Whole",
     "WithByproducts",
     "accuracy",
     "background_gap",

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import nan
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
-from scipy import ndimage
+import torch
+from torch.nn import functional
 
-from abpipe.derived.scores import box_cover, scores
+from abpipe.derived.map_boxes import max_box_acc
+from abpipe.derived.scores import box_cover
 
 Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.floating[Any]]
-Ints = npt.NDArray[np.integer[Any]]
 
-#: The grid that maps are brought to, and the thresholds of their boxes.
-GRID, STEPS = 64, 100
+GRID = 64  # that maps are brought to
 
 
 def accuracy(predicted: Array, label: Array) -> float:
@@ -30,7 +29,7 @@ def accuracy(predicted: Array, label: Array) -> float:
         right, counts = label[np.arange(len(label)), predicted] > 0, label.any(1)
     else:
         right, counts = predicted == label, label >= 0
-    return float(right[counts].mean()) if counts.any() else float("nan")
+    return float(right[counts].mean()) if counts.any() else nan
 
 
 def shift_accuracy(predicted: Array, label: Array, shift: Array) -> dict[str, float]:
@@ -54,11 +53,9 @@ def background_gap(of: dict[str, float]) -> float:
 class Localization:
     """How maps localize objects, means over pictures that have some; NaN without any.
 
-    `max_box_acc` is MaxBoxAcc of Choe et al. (CVPR 2020) at IoU `iou`: for each threshold, the
-    share of pictures where the box around the largest connected part of {map >= threshold}, of a
-    map scaled to 0..1, overlaps one of the object's boxes by at least that IoU; and of all
-    thresholds the best, which is `threshold`. `pointing` is the share whose largest value lies in a
-    box, `energy` the share of the map's positive part within boxes: see `abpipe.derived.scores`.
+    `pointing` is the share whose largest value lies in a box, `energy` the share of the map's
+    positive part within boxes (`abpipe.derived.scores`), `max_box_acc` MaxBoxAcc at IoU `iou`, and
+    `threshold` the one that gave it (`abpipe.derived.map_boxes`).
     """
 
     pictures: int
@@ -70,84 +67,41 @@ class Localization:
 
 
 def localization(
-    maps: Floats, boxes: Floats, offsets: Ints | None = None, *, iou: float = 0.5
+    maps: Array, boxes: Array, offsets: Array | None = None, *, iou: float = 0.5
 ) -> Localization:
     """Judge maps [n, rows, columns] (class activations, attention) by boxes of the object.
 
     `boxes` [k, 4] are xmin, ymin, xmax, ymax as fractions; those of picture i are from offsets[i]
     to offsets[i + 1], without offsets picture i has box i, and none where that is NaN. Maps are
-    resized to 64 x 64 (bilinear) first; thresholds are 0, 0.01, ... 0.99. Pixels that touch by an
-    edge are connected; the first of parts of equal size counts. Raises ValueError for NaN.
+    resized to 64 x 64 (bilinear) first. Raises ValueError for NaN.
     """
     if offsets is None:
-        has_box = ~np.isnan(boxes).any(1)
-        boxes, offsets = boxes[has_box], np.concatenate([[0], np.cumsum(has_box)])
-    kept = np.diff(offsets) > 0
-    boxes = boxes[np.repeat(kept, np.diff(offsets))]
-    counts = np.diff(offsets)[kept]
-    offsets, large = np.concatenate([[0], np.cumsum(counts)]), _resized(maps[kept])
-    n = len(large)
+        counts = 1 - np.isnan(boxes).any(1)
+        boxes = boxes[counts > 0]
+    else:
+        counts = np.diff(offsets)
+    offsets = np.concatenate([[0], np.cumsum(counts[counts > 0])])
+    n, large = len(offsets) - 1, _resized(maps[counts > 0])
     if np.isnan(large).any():
         raise ValueError("a map holds NaN: its network has diverged")
     if not n:
-        nan = float("nan")
         return Localization(0, nan, nan, nan, nan, iou)
     positive = np.maximum(large, 0)
-    total = positive.sum((1, 2), keepdims=True)
-    shares = np.where(total > 0, positive / np.where(total > 0, total, 1), 1 / GRID**2)
-    found = scores(
-        shares.astype(np.float32),
-        box_cover(boxes.astype(float), offsets.astype(np.int64), (GRID, GRID)),
-    )
-    peak = large.reshape(n, -1).argmax(1)
-    xy = np.stack([peak % GRID + 0.5, peak // GRID + 0.5], 1) / GRID
-    owner = np.repeat(np.arange(n), counts)
+    positive[~positive.any((1, 2))] = 1
+    inside = (positive * box_cover(boxes.astype(float), offsets, (GRID, GRID))).sum((1, 2))
+    peak, owner = large.reshape(n, -1).argmax(1), np.repeat(np.arange(n), np.diff(offsets))
+    xy: Array = (np.stack([peak % GRID, peak // GRID], 1) + 0.5) / GRID
     within = np.all((xy[owner] >= boxes[:, :2]) & (xy[owner] <= boxes[:, 2:]), 1)
-    pointing = np.bincount(owner, within, n) > 0
-    hits = np.stack(
-        [
-            _overlaps(_boxes_of(one), boxes[a:b]) >= iou
-            for one, a, b in zip(large, offsets[:-1], offsets[1:], strict=True)
-        ]
-    ).mean(0)
-    best = int(hits.argmax())
     return Localization(
         n,
-        float(pointing.mean()),
-        float(np.nanmean(found.energy)),
-        float(hits[best]),
-        best / STEPS,
+        float((np.bincount(owner, within, n) > 0).mean()),
+        float((inside / positive.sum((1, 2))).mean()),
+        *max_box_acc(large, boxes, offsets, iou),
         iou,
     )
 
 
-def _resized(maps: Floats) -> npt.NDArray[np.float32]:
-    size = (GRID, GRID)
-    made = [
-        Image.fromarray(one.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
-        for one in maps
-    ]
-    return np.array([np.asarray(one) for one in made], np.float32).reshape(-1, *size)
-
-
-def _boxes_of(one: npt.NDArray[np.float32]) -> Floats:
-    """Of each threshold, the box around the largest part of a map: [STEPS, 4], as fractions."""
-    low, high = one.min(), one.max()
-    scaled = (one - low) / (high - low) if high > low else np.ones_like(one)
-    made = np.empty((STEPS, 4))
-    for i in range(STEPS):
-        parts, _ = ndimage.label(scaled >= i / STEPS)
-        largest = np.bincount(parts.ravel())[1:].argmax()
-        down, along = ndimage.find_objects(parts)[largest]
-        made[i] = along.start, down.start, along.stop, down.stop
-    return made / GRID
-
-
-def _overlaps(one: Floats, others: Floats) -> Floats:
-    """The largest IoU of each box [m, 4] with any of others [k, 4]: [m]."""
-    low = np.maximum(one[:, None, :2], others[None, :, :2])
-    high = np.minimum(one[:, None, 2:], others[None, :, 2:])
-    both = np.prod(np.clip(high - low, 0, None), -1)
-    areas = [np.prod(boxes[:, 2:] - boxes[:, :2], -1) for boxes in (one, others)]
-    found: Floats = (both / (areas[0][:, None] + areas[1][None] - both)).max(1)
-    return found
+def _resized(maps: Array) -> Array:
+    given, size = torch.from_numpy(maps.astype(np.float32))[:, None], (GRID, GRID)
+    made = functional.interpolate(given, size, mode="bilinear", antialias=True)
+    return np.asarray(made[:, 0].numpy())

@@ -24,9 +24,8 @@ def point_loss(
     valid.
     """
     inside = valid.unsqueeze(-1)
-    apart = functional.smooth_l1_loss(
-        torch.where(inside, predicted, 0).float(), torch.where(inside, xy, 0), reduction="none"
-    ).mean(-1)
+    predicted, xy = (torch.where(inside, one, 0).float() for one in (predicted, xy))
+    apart = functional.smooth_l1_loss(predicted, xy, reduction="none").mean(-1)
     return _mean(apart, valid, weight)
 
 
@@ -52,7 +51,7 @@ def class_loss(logits: Tensor, label: Tensor) -> Tensor:
     if label.ndim == 2:
         return functional.binary_cross_entropy_with_logits(logits.float(), label.float())
     each = functional.cross_entropy(logits.float(), label.long(), ignore_index=-1, reduction="none")
-    return _mean(each, label >= 0, None)
+    return _mean(each, label >= 0)
 
 
 def luab_loss(
@@ -73,23 +72,21 @@ def luab_loss(
     parts = {"class": class_loss(output.logits, label)}
     loss = parts["class"]
     if points and output.points is not None:
-        parts["points"] = point_loss(
-            output.points, target["click_xy"], target["click_valid"], weight
-        )
+        told = target["click_xy"], target["click_valid"]
+        parts["points"] = point_loss(output.points, *told, weight)
         loss = loss + points * parts["points"]
     if where and output.where is not None:
-        parts["where"] = where_loss(
-            output.where, target["heatmap"], target["heatmap_valid"], weight
-        )
+        told = target["heatmap"], target["heatmap_valid"]
+        parts["where"] = where_loss(output.where, *told, weight)
         loss = loss + where * parts["where"]
     return {"loss": loss} | parts
 
 
-def _mean(each: Tensor, valid: Tensor, weight: Tensor | None) -> Tensor:
+def _mean(each: Tensor, valid: Tensor, weight: Tensor | None = None) -> Tensor:
     """The mean of what is valid, 0 if nothing is; `weight` is one for each row."""
     share = valid.float()
     if weight is not None:
-        shape = (-1,) + (1,) * (valid.ndim - 1)
-        share = torch.where(valid, weight.nan_to_num().float().view(shape), 0)
+        weight = weight.nan_to_num().float().view(-1, *[1] * (valid.ndim - 1))
+        share = torch.where(valid, weight, 0)
     total = share.sum()
     return (torch.where(valid, each, 0) * share).sum() / torch.where(total > 0, total, 1)

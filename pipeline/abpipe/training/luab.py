@@ -10,6 +10,7 @@ where the annotator clicked: LUAB, learning using annotation byproducts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -17,6 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from abpipe.errors import NoFeatures
+
+#: What a state dict puts before a backbone's own names, also of DistributedDataParallel, compile.
+_BACKBONE = re.compile(r"(?:module\.)?(?:_orig_mod\.)?model\.")
 
 
 class Output(NamedTuple):
@@ -52,62 +56,46 @@ class AttentionPool(nn.Module):  # type: ignore[misc]
         return (x.flatten(2) @ share.unsqueeze(2)).unsqueeze(3)
 
 
-def luab(
-    model: nn.Module,
-    *,
-    classes: int | None = None,
-    points: int = 1,
-    where: bool = False,
-    at: str | None = None,
-    features: int | None = None,
-) -> Luab:
-    """A backbone with heads beside its classifier.
+class Luab(nn.Module):  # type: ignore[misc]
+    """A backbone with heads that see what its classifier sees; made by `luab`.
 
-    The classifier is the last nn.Linear, or the one named `at`; the point head sees what it sees.
-    With `classes`, the model has no classifier but returns features [n, d], [n, tokens, d] or
-    [n, d, rows, columns] (averaged), and gets one, too; d is `features`, or the model's own
-    `num_features` (timm). `points` is 1 for the one point of a picture, 80 for one of each class
-    (COCO), 0 for none. `where` also gives the classifier's class activation map (Zhou et al., CVPR
-    2016) for the label, or the attention of an AttentionPool: see Luab.forward.
+    The classifier is the last nn.Linear, or the one named `at`. With `classes`, the model has none
+    but returns features [n, d], [n, tokens, d] or [n, d, rows, columns] (averaged), and gets one; d
+    is `features`, or the model's own `num_features` (timm). `points` is 1 for the one point of a
+    picture, 80 for one of each class (COCO), 0 for none. `where` also gives the classifier's class
+    activation map (Zhou et al., CVPR 2016) for the label, or the attention of an AttentionPool.
 
     Raises NoFeatures where the model has no such layer.
     """
-    return Luab(model, classes, points, where, at, features)
-
-
-class Luab(nn.Module):  # type: ignore[misc]
-    """A model, and heads that see the features that its classifier sees."""
 
     def __init__(
         self,
         model: nn.Module,
-        classes: int | None,
-        points: int,
-        where: bool,
-        at: str | None,
-        features: int | None,
+        *,
+        classes: int | None = None,
+        points: int = 1,
+        where: bool = False,
+        at: str | None = None,
+        features: int | None = None,
     ) -> None:
         super().__init__()
-        self.model, self.heads = model, nn.ModuleDict()
-        self._points, self._caught = points, dict[str, Tensor]()
+        self.model, self.heads, self._points, self._where = model, nn.ModuleDict(), points, where
+        self._pool, self._caught = None, dict[str, Tensor]()
         if classes is None:
             self._classifier = _layer(model, (nn.Linear,), at)
-            features = getattr(self._classifier, "in_features", features)
             self._classifier.register_forward_pre_hook(self._catch_features)
+            features = self._classifier.in_features
         else:
             features = features or getattr(model, "num_features", None)
-        if features is None:
-            raise NoFeatures(type(model).__name__, "nothing tells how many features it has")
-        if classes is not None:
+            if features is None:
+                raise NoFeatures(type(model).__name__, "nothing tells how many features it has")
             self.heads["classes"] = self._classifier = nn.Linear(features, classes)
         if points:
             self.heads["points"] = nn.Linear(features, 2 * points)
             nn.init.constant_(self.heads["points"].bias, 0.5)  # the middle of the picture
-        self._pool = None
         if where and classes is None:
-            self._pool = _layer(model, (nn.AdaptiveAvgPool2d, AttentionPool), None)
+            self._pool = _layer(model, (nn.AdaptiveAvgPool2d, AttentionPool))
             self._pool.register_forward_pre_hook(self._catch_map)
-        self._where = where
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Output:
         """Of pictures: logits, points, and where.
@@ -129,9 +117,9 @@ class Luab(nn.Module):  # type: ignore[misc]
         return Output(logits, points, where)
 
     def _map(self, seen: Tensor | None, label: Tensor) -> Tensor:
-        weight = self._classifier.weight
         if isinstance(self._pool, AttentionPool):
             return self._pool.attention(seen)
+        weight = self._classifier.weight
         if seen is None or seen.ndim != 4 or seen.shape[1] != weight.shape[1]:
             raise NoFeatures(type(self.model).__name__, "its classifier sees no pooled map")
         of = weight[label.clamp(min=0)] if label.ndim == 1 else label.to(weight) @ weight
@@ -144,33 +132,25 @@ class Luab(nn.Module):  # type: ignore[misc]
         self._caught["map"] = given[0]
 
 
+luab = Luab  #: `luab(model)` reads as what is done
+
+
 def plain(state: Mapping[str, Any]) -> dict[str, Any]:
     """Of a state dict of a model with heads, that of the model alone, for inference without them.
 
     Wrappings of DistributedDataParallel and torch.compile are taken off.
     """
-    names = {
-        name.removeprefix("module.").removeprefix("_orig_mod."): name
-        for name in state
-        if not name.startswith("heads.")
-    }
-    return {
-        name.removeprefix("model."): state[told]
-        for name, told in names.items()
-        if name.startswith("model.")
-    }
+    return {_BACKBONE.sub("", name, 1): state[name] for name in state if _BACKBONE.match(name)}
 
 
 def _pooled(features: Tensor) -> Tensor:
     """Features [n, d], of maps [n, d, rows, columns] or tokens [n, tokens, d] their mean."""
-    return features.flatten(2).mean(2) if features.ndim == 4 else _of_tokens(features)
-
-
-def _of_tokens(features: Tensor) -> Tensor:
+    if features.ndim == 4:
+        return features.mean((2, 3))
     return features.mean(1) if features.ndim == 3 else features
 
 
-def _layer(model: nn.Module, kinds: tuple[type, ...], name: str | None) -> Any:
+def _layer(model: nn.Module, kinds: tuple[type, ...], name: str | None = None) -> Any:
     """The layer of a name, or the last one of some kinds."""
     layers = dict(model.named_modules())
     found = [one for told, one in layers.items() if isinstance(one, kinds) and name in (None, told)]

@@ -64,17 +64,6 @@ class CenterCrop:
         return _shown(picture, ((width - side) / 2, (height - side) / 2, side, side), self.size)
 
 
-@dataclass(frozen=True)
-class Whole:
-    """All of the picture, at size x size pixels."""
-
-    size: int = 224
-
-    def __call__(self, picture: Image, _rng: np.random.Generator) -> tuple[Image, View]:
-        """All of it, and its view."""
-        return _shown(picture, (0, 0, *picture.size), self.size)
-
-
 def _shown(
     picture: Image, box: tuple[float, float, float, float], size: int, flip: bool = False
 ) -> tuple[Image, View]:

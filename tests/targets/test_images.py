@@ -4,17 +4,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import datasets
 import numpy as np
 import pytest
 from PIL import Image
 
-torch = pytest.importorskip("torch", reason="torch is an extra")
-
-import datasets
-from torch.utils.data import Subset
-
 from abpipe.errors import EmptyFolder, NamelessPictures, TransformedPictures
-from abpipe.training.images import images_of
+from abpipe.targets.images import images_of
 
 RED = (254, 0, 0)
 
@@ -55,6 +51,16 @@ def image_folder(paths: list[str]) -> Listed:
     return Listed(paths, samples=[(path, 7) for path in paths])
 
 
+class Subset(Listed):
+    """What a torch.utils.data.Subset shows of itself."""
+
+    def __init__(self, dataset: Any, indices: list[int]) -> None:
+        super().__init__(indices, dataset=dataset, indices=indices)
+
+    def __getitem__(self, i: int) -> Any:
+        return self.__dict__["dataset"][self._names[i]]
+
+
 class Coco(Listed):
     """What a torchvision.datasets.CocoDetection shows of itself."""
 
@@ -66,40 +72,37 @@ class Coco(Listed):
 
 
 def test_a_folder_is_read_in_order_as_its_files_are_stored(folder: Path) -> None:
-    images = images_of(folder)
-    assert list(images.names) == ["n01440764_1.png", "n2/n02086910_2.JPEG"]
-    read = images.read([1, 0])
-    assert [(one.picture.size, one.picture.mode) for one in read] == [
-        ((4, 2), "RGB"),  # not turned
-        ((3, 3), "L"),
-    ]
-    assert read[0].own_class is None
+    names, read = images_of(folder)
+    assert list(names) == ["n01440764_1.png", "n2/n02086910_2.JPEG"]
+    (turned, own), (grey, _) = read(1), read(0)
+    assert (turned.size, turned.mode, own) == ((4, 2), "RGB", None)  # not turned
+    assert (grey.size, grey.mode) == ((3, 3), "L")
 
 
 def test_an_image_folder_is_known_by_its_paths() -> None:
-    images = images_of(image_folder(["a/n1_1.JPEG", "b/n1_2.JPEG"]))
-    assert list(images.names) == ["a/n1_1.JPEG", "b/n1_2.JPEG"]
-    (read,) = images.read([1])
-    assert (read.picture.size, read.own_class) == ((2, 1), 7)
+    names, read = images_of(image_folder(["a/n1_1.JPEG", "b/n1_2.JPEG"]))
+    assert list(names) == ["a/n1_1.JPEG", "b/n1_2.JPEG"]
+    picture, own = read(1)
+    assert (picture.size, own) == ((2, 1), 7)
 
 
 def test_a_coco_detection_is_known_by_its_ids() -> None:
-    images = images_of(Coco([9, 25]))
-    assert list(images.names) == [9, 25]
-    assert images.read([0])[0].own_class is None
+    names, read = images_of(Coco([9, 25]))
+    assert list(names) == [9, 25]
+    assert read(0)[1] is None
 
 
 def test_a_subset_is_known_by_what_it_is_of() -> None:
     whole = image_folder(["n1_1.JPEG", "n1_2.JPEG", "n1_3.JPEG"])
-    images = images_of(Subset(Subset(whole, [2, 0]), [0]))
-    assert list(images.names) == ["n1_3.JPEG"]
-    assert images.read([0])[0].picture.size == (3, 1)
+    names, read = images_of(Subset(Subset(whole, [2, 0]), [0]))
+    assert list(names) == ["n1_3.JPEG"]
+    assert read(0)[0].size == (3, 1)
 
 
 def test_names_can_be_told() -> None:
-    images = images_of([Image.new("RGB", (5, 5))], ids=["n01440764_105"])
-    assert list(images.names) == ["n01440764_105"]
-    assert images.read([0])[0].picture.size == (5, 5)
+    names, read = images_of([Image.new("RGB", (5, 5))], ids=["n01440764_105"])
+    assert list(names) == ["n01440764_105"]
+    assert read(0)[0].size == (5, 5)
 
 
 @pytest.mark.parametrize("column, told", [("file_name", None), ("key", "key")])
@@ -109,19 +112,19 @@ def test_a_hugging_face_dataset_is_known_by_a_column(
     file = folder / "n2/n02086910_2.JPEG"
     rows = {column: ["n02086910_2"], "image": [str(file)], "label": [3]}
     table = datasets.Dataset.from_dict(rows).cast_column("image", datasets.Image())
-    images = images_of(table.with_format("numpy"), ids=told)
-    assert list(images.names) == ["n02086910_2"]
-    (read,) = images.read([0])
-    assert (read.picture.size, read.own_class) == ((4, 2), 3)  # not turned, as the library would
-    assert np.asarray(read.picture)[0, 0, 0] > 250
+    names, read = images_of(table.with_format("numpy"), ids=told)
+    assert list(names) == ["n02086910_2"]
+    picture, own = read(0)
+    assert (picture.size, own) == ((4, 2), 3)  # not turned, as the library would
+    assert np.asarray(picture)[0, 0, 0] > 250
 
 
 def test_pictures_within_a_hugging_face_dataset_are_read(folder: Path) -> None:
     content = (folder / "n01440764_1.png").read_bytes()
     rows = {"image_id": ["n01440764_1"], "image": [{"bytes": content, "path": None}]}
     features = datasets.Features({"image_id": datasets.Value("string"), "image": datasets.Image()})
-    images = images_of(datasets.Dataset.from_dict(rows, features=features))
-    assert images.read([0])[0].picture.size == (3, 3)
+    _, read = images_of(datasets.Dataset.from_dict(rows, features=features))
+    assert read(0)[0].size == (3, 3)
 
 
 def test_datasets_that_name_no_pictures_are_refused() -> None:
