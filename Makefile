@@ -36,8 +36,9 @@ demo: $(BIN)/abpipe  ## environment, install, both samples ingested and derived,
 test: $(BIN)/pytest  ## the core tier of the tests
 	$(BIN)/python -m pytest -n logical -m "not beyond"
 
-test-all: $(BIN)/pytest  ## all tests: the core tier, and what needs a cluster, an object store, JAX, TensorFlow
+test-all: $(BIN)/pytest  ## all tests: the core tier, and what needs a cluster, an object store, JAX, TensorFlow, torchvision, timm
 	$(INSTALL) -e '.[test,frameworks]'
+	$(INSTALL) --no-deps torchvision timm safetensors  # what else they need is there, a PyTorch above all
 	$(BIN)/python -m pytest
 
 lint: $(BIN)/pytest  ## ruff, and whether the README is what the code says

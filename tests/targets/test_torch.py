@@ -23,6 +23,7 @@ def test_the_recipe_of_the_readme_runs(samples: Path, tmp_path: Path) -> None:
     abpipe.export(tmp_path / "targets", store=samples, dataset="imagenet-ab")
     readme = (ROOT / "README.md").read_text("utf-8")
     (code,) = re.findall(r"^```python torch\n(.*?)^```", readme, re.M | re.S)
+    assert len(code.splitlines()) < 30
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
 
 

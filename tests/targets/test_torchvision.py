@@ -15,21 +15,15 @@ from PIL import Image
 
 from abpipe.targets.geometry import View
 
-torch = pytest.importorskip("torch", reason="torch is not installed")
-defined = []
-try:
-    import torchvision  # noqa: F401
-except ModuleNotFoundError:
-    pytest.skip("torchvision is not installed", allow_module_level=True)
-except RuntimeError:  # its wheel wants another build of torch's, for two operators not used here
-    for operator in ("nms", "qnms"):
-        defined.append(torch.library.Library("torchvision", "FRAGMENT"))
-        defined[-1].define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+from .. import torchvision_shim  # noqa: TID252
 
-from torchvision import tv_tensors  # noqa: E402
-from torchvision.transforms import v2  # noqa: E402
+tv_tensors, v2 = torchvision_shim.load("torchvision.tv_tensors", "torchvision.transforms.v2")
+
+import torch  # noqa: E402
 
 from abpipe.targets.torchvision import boxes, boxes_of, points, points_of  # noqa: E402
+
+pytestmark = pytest.mark.beyond
 
 fraction = st.floats(0, 1, width=32) | st.just(float("nan"))
 XY = np.array([[0.5, 0.5], [np.nan, np.nan], [1, 0]], np.float32)

@@ -76,8 +76,8 @@ def localization(
     resized to 64 x 64 (bilinear) first. Raises ValueError for NaN.
     """
     if offsets is None:
-        counts = 1 - np.isnan(boxes).any(1)
-        boxes = boxes[counts > 0]
+        has_box = ~np.isnan(boxes).any(1)
+        boxes, counts = boxes[has_box], has_box.astype(int)
     else:
         counts = np.diff(offsets)
     offsets = np.concatenate([[0], np.cumsum(counts[counts > 0])])
@@ -90,7 +90,7 @@ def localization(
     positive[~positive.any((1, 2))] = 1
     inside = (positive * box_cover(boxes.astype(float), offsets, (GRID, GRID))).sum((1, 2))
     peak, owner = large.reshape(n, -1).argmax(1), np.repeat(np.arange(n), np.diff(offsets))
-    xy: Array = (np.stack([peak % GRID, peak // GRID], 1) + 0.5) / GRID
+    xy = (np.stack([peak % GRID, peak // GRID], 1) + 0.5) / GRID
     within = np.all((xy[owner] >= boxes[:, :2]) & (xy[owner] <= boxes[:, 2:]), 1)
     return Localization(
         n,
