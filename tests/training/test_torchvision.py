@@ -48,8 +48,11 @@ def test_an_image_folder_gives_what_its_folder_does(targets: Targets) -> None:
     assert len(data) == len(folder) == 120
     assert data.rows.tolist() == folder.rows.tolist()
     for i in (0, 50, 119):
-        assert same(data[i], folder[i])
-        assert data[i][1]["own_class"] == images.targets[i]
+        (picture, target), (other, expected) = data[i], folder[i]
+        # a folder's JPEGs are read at half their size where that is enough
+        assert (picture.float() - other.float()).abs().mean() < 4
+        assert same((picture, target), (picture, expected))
+        assert target["own_class"] == images.targets[i]
     classes = [images.classes[i] for i in images.targets]
     known = [one["class_id"] for one in targets.about["classes"]]
     assert [known[i] for i in targets["class_index"][data.rows]] == classes
