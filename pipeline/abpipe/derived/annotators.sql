@@ -22,15 +22,20 @@ WITH limits AS (
         ON (ground_truth.image_id, ground_truth.label, ground_truth.dataset)
             = (clicks.image_id, clicks.label, clicks.dataset)
     GROUP BY ALL
-), placed AS (
+), shared AS (
+    -- what more than one record answers: the others' mean click, and how far it is
     SELECT
-        annotation_id, annotator_id, label, clicks.dataset, x, y,
+        annotation_id, label,
         count(x_px) OVER same - 1 AS others,
         (sum(x_px) OVER same - x_px) / others - x_px AS dx,
         (sum(y_px) OVER same - y_px) / others - y_px AS dy,
         sqrt(dx * dx + dy * dy)
             / sqrt(stored_width * stored_width + stored_height * stored_height) AS far
-    FROM clicks JOIN image_sizes USING (image_id, dataset)
+    FROM clicks
+    SEMI JOIN (
+        SELECT image_id, label, dataset FROM clicks GROUP BY ALL HAVING count(*) > 1
+    ) USING (image_id, label, dataset)
+    JOIN image_sizes USING (image_id, dataset)
     WINDOW same AS (
         PARTITION BY clicks.dataset, clicks.image_id, label ORDER BY annotation_id
         ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
@@ -46,14 +51,16 @@ WITH limits AS (
         avg((least(x, 1 - x, y, 1 - y) < 0.1)::INT) AS edge_rate,
         count(hit) AS n_judged,
         avg((NOT hit)::INT) AS miss_rate
-    FROM placed LEFT JOIN judged USING (annotation_id, label)
+    FROM clicks
+    LEFT JOIN shared USING (annotation_id, label)
+    LEFT JOIN judged USING (annotation_id, label)
     GROUP BY ALL
 ), spots AS (
     -- the most clicks in one cell, of four grids shifted by half a cell
     SELECT annotator_id, dataset, max(n) AS at_spot
     FROM (
         SELECT annotator_id, dataset, count(*) AS n
-        FROM placed, (VALUES (0, 0), (0, 0.5), (0.5, 0), (0.5, 0.5)) AS shifts (x_shift, y_shift)
+        FROM clicks, (VALUES (0, 0), (0, 0.5), (0.5, 0), (0.5, 0.5)) AS shifts (x_shift, y_shift)
         WHERE x IS NOT NULL AND y IS NOT NULL
         GROUP BY
             annotator_id, dataset, x_shift, y_shift,

@@ -1,15 +1,18 @@
-"""Derive: queries become tables, in the order in which they read each other."""
+"""Derive: queries become tables, side by side, each as soon as what it reads is there."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
+
+import pyarrow as pa
 
 from abpipe.catalog import commit, quoted, scan
 from abpipe.cluster import Cluster, at
@@ -17,8 +20,8 @@ from abpipe.contracts import Contract, contracts, derived_tables
 from abpipe.derived.engines import Engines, Query
 from abpipe.errors import NotFound
 from abpipe.lineage import checked, digests, needed, sql
-from abpipe.manifest import File, Manifest
-from abpipe.store import Store, Transaction, open_store
+from abpipe.manifest import File
+from abpipe.store import Store, TableWriter, Transaction, open_store
 
 MEMORY_MB = 1024  # for each query at a time
 
@@ -32,13 +35,22 @@ PIECE_BYTES = {"annotation_id": 16 << 20, "image_id": 64 << 20}
 #: From how many bytes on other processes are worth their start.
 WORTH_BYTES = 4 << 20
 
+#: Into how many parts of equal size a table's pieces can be put together from.
+PARTS = 1024
+
+#: Answers that wait or are under way, for each query that runs: the first of a table may be late.
+AHEAD = 2
+
 #: Told of a table, its pieces, and how many of them are done.
 Progress: TypeAlias = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
 class Derived:
-    """A derived table of a dataset; `is_new` unless it was up to date already."""
+    """A derived table of a dataset; `is_new` unless it was up to date already.
+
+    `seconds` are from its first query on; others may have run beside it.
+    """
 
     table: str
     dataset: str
@@ -72,15 +84,13 @@ def derive(
     opened = open_store(store)
     opened.manifest()  # there must be a store: a transaction would make one
     names = [name for name in wanted if name in derived_tables()]
-    done: list[Derived] = []
     with opened.transaction() as transaction, _engines(opened, jobs, memory_mb, cluster) as engines:
         manifest = transaction.manifest
         if dataset is not None and dataset not in manifest.datasets:
             raise NotFound("dataset", dataset, f"It holds: {', '.join(manifest.datasets)}")
-        for one in [dataset] if dataset else manifest.datasets:
-            run = _Run(transaction, engines, manifest, one, progress)
-            done += [run.table(contracts()[name]) for name in names]
-            manifest = run.manifest
+        run = _Run(transaction, engines, progress)
+        done = [*run.tables(names, [dataset] if dataset else [*manifest.datasets])]
+        manifest = run.manifest
         if any(derived.is_new for derived in done):
             commit(transaction, manifest)
     return done
@@ -97,87 +107,174 @@ def _engines(
             yield engines
 
 
+class _Table:
+    """A table in the making: its pieces are asked for, and written, in their order."""
+
+    def __init__(self, contract: Contract, dataset: str) -> None:
+        self.contract, self.dataset = contract, dataset
+        self.key = contract.name, dataset
+        self.needs = {(name, dataset) for name in _read(contract)}
+        self.answers: deque[tuple[Query, Future[pa.Table]]] = deque()
+
+    def begin(self, queries: list[Query], writer: TableWriter) -> None:
+        """Have all that it takes, from now on."""
+        self.pieces, self.queries, self.writer = len(queries), deque(queries), writer
+        self.begun = time.monotonic()
+
+    @property
+    def has_begun(self) -> bool:
+        return hasattr(self, "begun")
+
+    @property
+    def left(self) -> int:
+        """How many pieces are not written yet."""
+        return len(self.queries) + len(self.answers)
+
+
 class _Run:
-    """The derived tables of one dataset on their way into the store."""
+    """Derived tables on their way into the store."""
 
     def __init__(
-        self,
-        transaction: Transaction,
-        engines: Engines,
-        manifest: Manifest,
-        dataset: str,
-        progress: Progress | None,
+        self, transaction: Transaction, engines: Engines, progress: Progress | None
     ) -> None:
-        self.manifest = manifest
-        self._transaction, self._engines, self._dataset = transaction, engines, dataset
+        self.manifest = transaction.manifest
+        self._transaction, self._engines = transaction, engines
         self._progress = progress or (lambda _table, _pieces, _done: None)
-        self._digests = digests(manifest, dataset)
+        self._digests = {one: digests(self.manifest, one) for one in self.manifest.datasets}
+        self._begins: dict[tuple[str, str], list[str]] = {}
 
-    def table(self, contract: Contract) -> Derived:
-        """Make one table, unless it is up to date."""
-        begin = time.monotonic()
-        files = self.manifest.files_of(contract.name, self._dataset)
-        digest = self._digests[contract.name]
-        is_new = [file.digest for file in files] != [digest]
-        if is_new:
-            made = replace(self._write(contract), digest=digest)
-            self.manifest = self.manifest.without_files(files).with_files([made])
-            files = [made]
-        seconds = time.monotonic() - begin
-        return Derived(contract.name, self._dataset, files[0].rows, seconds, is_new)
+    def tables(self, names: list[str], datasets: list[str]) -> list[Derived]:
+        """Make tables, unless they are up to date."""
+        wanted = [(name, dataset) for dataset in datasets for name in names]
+        done = {key: self._kept(*key) for key in wanted if self._is_current(*key)}
+        todo = [key for key in wanted if key not in done]
+        order = _urgencies(names)
+        todo.sort(key=lambda key: -order[key[0]])
+        left = {key: _Table(contracts()[key[0]], key[1]) for key in todo}
+        while left:
+            self._ask(left)
+            for table in self._answered(left):
+                self._write(table)
+                if not table.left:
+                    done[table.key] = self._finish(table)
+                    del left[table.key]
+        return [done[key] for key in wanted]
 
-    def _write(self, contract: Contract) -> File:
-        writer = self._transaction.writer(contract.name, self._dataset, None)
+    def _is_current(self, name: str, dataset: str) -> bool:
+        files = self.manifest.files_of(name, dataset)
+        return [file.digest for file in files] == [self._digests[dataset][name]]
+
+    def _kept(self, name: str, dataset: str) -> Derived:
+        (file,) = self.manifest.files_of(name, dataset)
+        return Derived(name, dataset, file.rows, 0, is_new=False)
+
+    def _ask(self, left: dict[tuple[str, str], _Table]) -> None:
+        """Have as many queries answered as should be under way, the most urgent tables first."""
+        room = AHEAD * self._engines.jobs - sum(len(table.answers) for table in left.values())
+        for table in left.values():
+            if room <= 0 or not left.keys().isdisjoint(table.needs):
+                continue
+            if not table.has_begun:
+                self._begin(table)
+            while room > 0 and table.queries:
+                query = table.queries.popleft()
+                answer = self._engines.submit(query, is_alone=table.pieces == 1)
+                table.answers.append((query, answer))
+                room -= 1
+
+    def _answered(self, left: dict[tuple[str, str], _Table]) -> list[_Table]:
+        """The tables whose next piece is there: at least one."""
+        first = {table.answers[0][1]: table for table in left.values() if table.answers}
+        return [first[answer] for answer in wait(first, return_when=FIRST_COMPLETED).done]
+
+    def _begin(self, table: _Table) -> None:
+        contract, dataset = table.contract, table.dataset
         columns = ", ".join(f'"{column.name}"' for column in contract.columns)
         key = ", ".join(f'"{column}"' for column in contract.key)
         select = f"SELECT {columns} FROM (\n{sql(contract.name)}\n) ORDER BY {key}"
-        pieces = self._pieces(contract)
-        named = f"{self._dataset}: {contract.name}"
-        self._progress(named, len(pieces), 0)
-        queries = [Query(contract.name, self._views(contract, piece), select) for piece in pieces]
-        for done, rows in enumerate(self._engines.map(queries), 1):
-            writer.write(rows)
-            self._progress(named, len(pieces), done)
-        return writer.finish()
+        pieces = self._pieces(contract, dataset)
+        table.begin(
+            [Query(contract.name, self._views(contract, dataset, one), select) for one in pieces],
+            self._transaction.writer(contract.name, dataset, None),
+        )
+        self._tell(table)
 
-    def _pieces(self, contract: Contract) -> list[str]:
+    def _write(self, table: _Table) -> None:
+        table.writer.write(self._engines.answer(*table.answers.popleft()))
+        self._tell(table)
+
+    def _tell(self, table: _Table) -> None:
+        named = f"{table.dataset}: {table.contract.name}"
+        self._progress(named, table.pieces, table.pieces - table.left)
+
+    def _finish(self, table: _Table) -> Derived:
+        name, dataset = table.key
+        file = replace(table.writer.finish(), digest=self._digests[dataset][name])
+        before = self.manifest.files_of(name, dataset)
+        self.manifest = self.manifest.without_files(before).with_files([file])
+        return Derived(name, dataset, file.rows, time.monotonic() - table.begun, is_new=True)
+
+    def _pieces(self, contract: Contract, dataset: str) -> list[str]:
         """Conditions that split what a query reads into ranges, in order."""
         by = contract.by
         if by is None:
             return ["true"]
-        read = [file for name in _read(contract) if _has(name, by) for file in self._files(name)]
-        size = sum(file.bytes for file in read)
+        read = [name for name in _read(contract) if _has(name, by)]
+        size = sum(file.bytes for name in read for file in self._files(name, dataset))
         n = -(-size // PIECE_BYTES[by])
         if size > WORTH_BYTES:
             n = -(-n // self._engines.jobs) * self._engines.jobs  # none is idle at the end
-        parts = f"SELECT {by}, ntile({n}) OVER (ORDER BY {by}) AS part FROM home"
-        first = f"SELECT min({by}) FROM ({parts}) WHERE part > 1 GROUP BY part ORDER BY part"
-        home = f"CREATE OR REPLACE VIEW home AS {self._scan(_HOMES[by])}"
-        begins = self._engines.one(Query(contract.name, home, first))[0].to_pylist()
-        values = [quoted(value) if isinstance(value, str) else value for value in begins]
-        above = ["true", *(f"{by} >= {value}" for value in values)]
-        below = [*(f"{by} < {value}" for value in values), "true"]
+        if n < 2:
+            return ["true"]
+        self._engines.start()  # while this one looks for the parts
+        found = self._parts(by, dataset)
+        begins = [found[i * len(found) // n] for i in range(1, n)] if n < len(found) else found[1:]
+        above = ["true", *(f"{by} >= {value}" for value in begins)]
+        below = [*(f"{by} < {value}" for value in begins), "true"]
         return [f"{low} AND {high}" for low, high in zip(above, below, strict=True)]
 
-    def _views(self, contract: Contract, piece: str) -> str:
+    def _parts(self, by: str, dataset: str) -> list[str]:
+        """The literals at which parts of a dataset begin that hold about equally many rows."""
+        if (by, dataset) not in self._begins:
+            parts = f"SELECT {by}, ntile({PARTS}) OVER (ORDER BY {by}) AS part FROM home"
+            first = f"SELECT min({by}) FROM ({parts}) GROUP BY part ORDER BY part"
+            home = f"CREATE OR REPLACE VIEW home AS {self._scan(_HOMES[by], dataset)}"
+            begins = self._engines.one(Query(_HOMES[by], home, first))[0].to_pylist()
+            self._begins[by, dataset] = [
+                quoted(value) if isinstance(value, str) else str(value)
+                for value in dict.fromkeys(begins)
+            ]
+        return self._begins[by, dataset]
+
+    def _views(self, contract: Contract, dataset: str, piece: str) -> str:
         """The statements that make what a query reads, within a piece."""
         made = []
         for name in _read(contract):
             if contracts()[name].view:
                 query = sql(name)
             elif contract.by and _has(name, contract.by):
-                query = f"{self._scan(name)} WHERE {piece}"
+                query = f"{self._scan(name, dataset)} WHERE {piece}"
             else:
-                query = self._scan(name)
+                query = self._scan(name, dataset)
             made.append(f"CREATE OR REPLACE VIEW {name} AS {query};")
         return "\n".join(made)
 
-    def _scan(self, name: str) -> str:
-        paths = [self._transaction.staged_path(file).absolute() for file in self._files(name)]
+    def _scan(self, name: str, dataset: str) -> str:
+        files = self._files(name, dataset)
+        paths = [self._transaction.staged_path(file).absolute() for file in files]
         return scan(f"[{', '.join(quoted(str(path)) for path in paths)}]")
 
-    def _files(self, name: str) -> list[File]:
-        return self.manifest.files_of(name, self._dataset)
+    def _files(self, name: str, dataset: str) -> list[File]:
+        return self.manifest.files_of(name, dataset)
+
+
+def _urgencies(names: list[str]) -> dict[str, int]:
+    """Of tables, each after what it reads: how many others wait for each, one for another."""
+    found: dict[str, int] = {}
+    for name in reversed(names):
+        waiting = (found[other] for other in found if name in _read(contracts()[other]))
+        found[name] = 1 + max(waiting, default=0)
+    return found
 
 
 def _read(contract: Contract) -> list[str]:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections import deque
-from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.synchronize import Event
@@ -48,12 +46,13 @@ class Engines:
         self, jobs: int, memory_mb: int, store: Store, cluster: Cluster | None = None
     ) -> None:
         self.jobs, self.memory_mb = max(1, min(jobs, memory_mb // LEAST_MB)), memory_mb
+        self._share = memory_mb // self.jobs
         self._store, self._cluster = store, cluster
         self._spill, self._place = store.folder / SPILL, store.place
 
     def __enter__(self) -> Engines:
         self._spill.mkdir(exist_ok=True)  # DuckDB makes one folder only, not its parent
-        self._engine = _connect(self.memory_mb // self.jobs, self._spill, self._place)
+        self._engine = _connect(self._share, self._spill, self._place)
         self._thread = ThreadPoolExecutor(1)  # Ctrl-C is for this one
         self._processes: ProcessPoolExecutor | None = None
         self._stop = SPAWN.Event()
@@ -71,37 +70,31 @@ class Engines:
         self._processes = None
         del self._stop
 
+    def start(self) -> None:
+        """Have other processes start up, where there will be more than one query at a time."""
+        if self.jobs > 1 and not self._cluster and self._processes is None:
+            arguments = self._share, self._spill, self._place, self._stop
+            self._processes = processes(self.jobs, _begin, *arguments)
+
     def one(self, query: Query) -> pa.Table:
         """The answer of a single query."""
-        (answer,) = self.map([query])
-        return answer
+        return self.answer(query, self._thread.submit(_run, self._engine, query))
 
-    def map(self, queries: Sequence[Query]) -> Iterator[pa.Table]:
-        """The answers, in the order of the queries; few wait at a time."""
-        waiting: deque[tuple[Query, Future[pa.Table]]] = deque()
-        for query in queries:
-            waiting.append((query, self._submit(query, alone=len(queries) == 1)))
-            if len(waiting) > self.jobs:
-                yield self._answer(*waiting.popleft())
-        while waiting:
-            yield self._answer(*waiting.popleft())
-
-    def _submit(self, query: Query, *, alone: bool) -> Future[pa.Table]:
-        share = self.memory_mb // self.jobs
-        if self._cluster and not alone:
-            return self._cluster.submit(_work_elsewhere, query, share, self._place)
-        if alone or self.jobs == 1:
+    def submit(self, query: Query, *, is_alone: bool) -> Future[pa.Table]:
+        """Have a query answered; one that is alone is worth no other process, unless they run."""
+        if self._cluster and not is_alone:
+            return self._cluster.submit(_work_elsewhere, query, self._share, self._place)
+        if not is_alone:
+            self.start()
+        if self.jobs == 1 or self._processes is None:
             return self._thread.submit(_run, self._engine, query)
-        if self._processes is None:
-            self._processes = processes(
-                self.jobs, _begin, share, self._spill, self._place, self._stop
-            )
         try:
             return self._processes.submit(_work, query)
         except BrokenExecutor:
             return self._alone(query)
 
-    def _answer(self, query: Query, answer: Future[pa.Table]) -> pa.Table:
+    def answer(self, query: Query, answer: Future[pa.Table]) -> pa.Table:
+        """The answer, once it is there. Raises TooLittleMemory if the query cannot do with it."""
         try:
             return answer.result()
         except duckdb.OutOfMemoryException as err:
@@ -109,7 +102,7 @@ class Engines:
         except duckdb.Error as err:
             raise self._store.failed(f"{query.table}: {err}") from err
         except BrokenExecutor:
-            return self._answer(query, self._alone(query))
+            return self.answer(query, self._alone(query))
 
     def _alone(self, query: Query) -> Future[pa.Table]:
         """Have this process answer, as it will all that follow: another one was killed."""

@@ -13,8 +13,7 @@ import pyarrow as pa
 
 from abpipe.derived import ragged
 from abpipe.derived.ragged import Floats, Ints
-from abpipe.derived.series import Steps, by_time
-from abpipe.derived.visits import GAP_MS
+from abpipe.derived.series import GAP_MS, Steps, by_time
 
 #: Rests longer than this are hovers.
 HOVER_MS = 250
@@ -34,8 +33,7 @@ TRACES = 1024
 def path_length(x: pa.Array, y: pa.Array) -> pa.Array:
     """The sum of the distances between neighbours; NULL for fewer than two samples."""
     samples = _Samples.of(None, x, y)
-    found = np.bincount(samples.owner[samples.step], samples.distance, samples.n)
-    return ragged.column(found, samples.counts < 2)
+    return ragged.column(samples.length, samples.counts < 2)
 
 
 def rests(x: pa.Array, y: pa.Array, dwell_ms: pa.Array) -> pa.Array:
@@ -64,14 +62,13 @@ def shape(t_ms: pa.Array, x: pa.Array, y: pa.Array, width: pa.Array, height: pa.
     """
     samples, steps = _Samples.of(t_ms, x, y), by_time(t_ms, STEPS)
     line = _Line.of(samples)
-    whole = ragged.numbers(path_length(x, y))
+    whole, few = samples.length, samples.counts < 2
     size = ragged.numbers(width), ragged.numbers(height)
     time = samples.last(samples.t) - samples.first(samples.t)
     with np.errstate(divide="ignore", invalid="ignore"):
         straightness = np.minimum(line.length / whole, 1)
         jump_share = np.minimum(_jumped(samples, JUMP * np.hypot(*size) / 1000) / whole, 1)
         vel_mean = np.where(time > 0, whole / time, np.nan)
-    few = samples.counts < 2
     fields = _starts(samples) | _speeds(samples) | {"vel_mean": vel_mean}
     fields |= _deviations(samples, line, steps) | _entropies(samples, steps)
     fields |= {
@@ -133,6 +130,12 @@ class _Samples(NamedTuple):
         distance = np.sqrt(dx * dx + dy * dy)
         t = np.zeros(len(xs), np.int64) if t_ms is None else ragged.values(t_ms)
         return cls(len(counts), counts, owner, t, xs, ys, step, dx, dy, distance)
+
+    @property
+    def length(self) -> Floats:
+        """The sum of each list's steps."""
+        found = np.bincount(self.owner[self.step], self.distance, self.n)
+        return found.astype(float)  # integers where no list has a step
 
     def first(self, flat: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The item of each list's first sample; 0 without one."""
@@ -254,23 +257,23 @@ def _entropies(samples: _Samples, steps: Steps) -> dict[str, Floats]:
 
 def _entropy(series: Floats) -> Floats:
     """Minus the log of how often runs of a row that are alike stay alike for one place more."""
-    near = NEAR * series.std(axis=1, ddof=1)
     columns = np.ascontiguousarray(series.T)
-    room, marks = np.empty_like(columns), np.empty(columns.shape, bool)
-    short, long = (np.zeros(len(near), np.int64) for _ in range(2))
+    high = columns + NEAR * series.std(axis=1, ddof=1)
+    alike, room = (np.empty(columns.shape, bool) for _ in range(2))
+    short, long = (np.zeros(columns.shape, np.uint8) for _ in range(2))  # one for a lag at most
     for lag in range(1, STEPS - RUN):
-        apart, alike = room[lag:], marks[lag:]
-        np.subtract(columns[lag:], columns[:-lag], out=apart)
-        np.less_equal(np.abs(apart, out=apart), near, out=alike)
-        run = alike[:-RUN] & alike[1 : 1 - RUN]
+        here = np.less_equal(columns[lag:], high[:-lag], out=alike[lag:])
+        here &= np.less_equal(columns[:-lag], high[lag:], out=room[lag:])
+        run = np.logical_and(here[:-RUN], here[1 : 1 - RUN], out=room[lag:-RUN])
         for k in range(2, RUN):
-            run &= alike[k : k - RUN]
-        short += np.add.reduce(run.view(np.uint8), axis=0, dtype=np.uint8)
-        run &= alike[RUN:]
-        long += np.add.reduce(run.view(np.uint8), axis=0, dtype=np.uint8)
+            run &= here[k : k - RUN]
+        short[lag:-RUN] += run.view(np.uint8)
+        run &= here[RUN:]
+        long[lag:-RUN] += run.view(np.uint8)
     varies = series.max(axis=1, initial=-np.inf) > series.min(axis=1, initial=np.inf)
+    shorts, longs = (counts.sum(axis=0, dtype=np.int64) for counts in (short, long))
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(varies & (long > 0), np.log(short / long), np.nan)
+        return np.where(varies & (longs > 0), np.log(shorts / longs), np.nan)
 
 
 def _flips(samples: _Samples, flat: Floats, least: Floats) -> Floats:

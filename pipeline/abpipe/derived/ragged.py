@@ -44,6 +44,8 @@ def owners(counts: Ints) -> Ints:
 
 def places(counts: Ints) -> Ints:
     """The place of each item in its own list, from 0."""
+    if len(counts) and (counts == counts[0]).all():
+        return np.tile(np.arange(counts[0]), len(counts))
     return np.arange(counts.sum()) - np.repeat(offsets(counts)[:-1], counts)
 
 
@@ -53,9 +55,10 @@ def ends(counts: Ints) -> tuple[Ints, Ints]:
     return cuts[:-1], cuts[1:] - 1
 
 
-def lists(flat: pa.Array, counts: Ints) -> pa.Array:
-    """Items as lists again."""
-    return pa.ListArray.from_arrays(pa.array(offsets(counts).astype(np.int32)), flat)
+def lists(flat: pa.Array, counts: Ints, missing: Bools | None = None) -> pa.Array:
+    """Items as lists again; those that are `missing`, without items, are NULL."""
+    mask = None if missing is None else pa.array(missing)
+    return pa.ListArray.from_arrays(pa.array(offsets(counts).astype(np.int32)), flat, mask=mask)
 
 
 def column(flat: npt.NDArray[Any], missing: Bools | None = None) -> pa.Array:

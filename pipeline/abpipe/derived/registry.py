@@ -26,21 +26,19 @@ class Function:
 
 
 _TIMES, _PLACES = "BIGINT[]", "DOUBLE[]"
-_TRACE = (_PLACES, _PLACES, _PLACES, "DOUBLE", "DOUBLE")
+_SIZE = ("DOUBLE", "DOUBLE")
+_TRACE = (_PLACES, _PLACES, _PLACES, *_SIZE)
+_EVENTS = ("UTINYINT[]", "INTEGER[]", _TIMES)
 _BOX = "xmin DOUBLE, ymin DOUBLE, xmax DOUBLE, ymax DOUBLE"
 
 FUNCTIONS: dict[str, Function] = {
-    "core_box": Function(
-        "abpipe.derived.geometry",
-        (_PLACES, _PLACES, _TIMES, "DOUBLE", "DOUBLE"),
-        f"STRUCT({_BOX})",
-    ),
     "cut_visits": Function(
         "abpipe.derived.visits",
-        ("UTINYINT[]", "INTEGER[]", _TIMES, _PLACES, _PLACES, "BOOLEAN", "DOUBLE", "DOUBLE"),
+        (*_EVENTS, _PLACES, _PLACES, "BOOLEAN", "DOUBLE", "DOUBLE", "BIGINT", "BIGINT", "BIGINT"),
         "STRUCT(visit BIGINT, enter_ms BIGINT, leave_ms BIGINT, start_ms BIGINT, end_ms BIGINT,"
         " unobserved_ms BIGINT, n_clicks BIGINT, ended VARCHAR, estimate_ms BIGINT,"
-        " deciding BOOLEAN, t_ms BIGINT[], x DOUBLE[], y DOUBLE[], dwell_ms BIGINT[])[]",
+        " deciding BOOLEAN, path DOUBLE, idle_time BIGINT, hovers BIGINT, hover_time BIGINT,"
+        " t_ms BIGINT[], x_px DOUBLE[], y_px DOUBLE[], dwell_ms BIGINT[])[]",
     ),
     "dwell_map": Function("abpipe.derived.maps", (*_TRACE, "BIGINT", "BIGINT"), "FLOAT[]"),
     "fixed_interval": Function(
@@ -60,31 +58,23 @@ FUNCTIONS: dict[str, Function] = {
         "STRUCT(peak_x DOUBLE, peak_y DOUBLE, energy DOUBLE, nss DOUBLE, auc DOUBLE, cc DOUBLE,"
         " kl DOUBLE, sim DOUBLE)",
     ),
-    "path_length": Function("abpipe.derived.measures", (_PLACES, _PLACES), "DOUBLE"),
-    "pixel_grid": Function("abpipe.derived.audit", (_PLACES,), "INTEGER"),
-    "rests": Function(
-        "abpipe.derived.measures",
-        (_PLACES, _PLACES, _TIMES),
-        "STRUCT(idle_time BIGINT, hovers BIGINT, hover_time BIGINT)",
-    ),
-    "shape": Function(
-        "abpipe.derived.measures",
-        (_TIMES, _PLACES, _PLACES, "DOUBLE", "DOUBLE"),
+    "measure_trace": Function(
+        "abpipe.derived.traces",
+        ("BOOLEAN[]", *(f"{one}[]" for one in (_TIMES, _PLACES, _PLACES, _TIMES)), *_SIZE),
         "STRUCT(initiation_time BIGINT, vel_max DOUBLE, vel_max_time DOUBLE, vel_mean DOUBLE,"
         " acc_max DOUBLE, acc_max_time DOUBLE, MAD DOUBLE, MAD_time BIGINT, AD DOUBLE, AUC DOUBLE,"
         " xpos_flips BIGINT, ypos_flips BIGINT, sample_entropy DOUBLE, straightness DOUBLE,"
-        " jump_share DOUBLE)",
+        " jump_share DOUBLE,"
+        " hull BLOB, hull_x DOUBLE[], hull_y DOUBLE[], hull_area_px DOUBLE, centroid_x DOUBLE,"
+        " centroid_y DOUBLE, box_xmin DOUBLE, box_ymin DOUBLE, box_xmax DOUBLE, box_ymax DOUBLE,"
+        " core_xmin DOUBLE, core_ymin DOUBLE, core_xmax DOUBLE, core_ymax DOUBLE)",
     ),
-    "steps_back": Function("abpipe.derived.audit", ("UTINYINT[]", "INTEGER[]", _TIMES), "INTEGER"),
+    "pixel_grid": Function("abpipe.derived.audit", (_PLACES,), "INTEGER"),
+    "steps_back": Function("abpipe.derived.audit", _EVENTS, "INTEGER"),
     "time_normalized": Function(
         "abpipe.derived.series",
         (_TIMES, _PLACES, _PLACES, "BIGINT"),
         "STRUCT(x DOUBLE[], y DOUBLE[])",
-    ),
-    "trace_hull": Function(
-        "abpipe.derived.geometry",
-        (_PLACES, _PLACES, "DOUBLE", "DOUBLE"),
-        f"STRUCT(wkb BLOB, x DOUBLE[], y DOUBLE[], area DOUBLE, cx DOUBLE, cy DOUBLE, {_BOX})",
     ),
 }
 

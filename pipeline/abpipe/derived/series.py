@@ -17,7 +17,9 @@ import pyarrow as pa
 
 from abpipe.derived import ragged
 from abpipe.derived.ragged import Bools, Floats, Ints
-from abpipe.derived.visits import GAP_MS
+
+#: A moving mouse logs a move every 17 to 36 ms: one that logs none for longer rests, or is away.
+GAP_MS = 100
 
 
 def time_normalized(t_ms: pa.Array, x: pa.Array, y: pa.Array, n: pa.Array | int = 101) -> pa.Array:
@@ -81,8 +83,10 @@ class Steps(NamedTuple):
     def of(self, column: pa.Array | Floats) -> Floats:
         """A column of lists, or its items end to end, at each step."""
         flat = column if isinstance(column, np.ndarray) else ragged.values(column)
-        way = self.share * np.diff(flat, append=0)[self.at]
-        way[self.share == 0] = 0  # what comes after may be another list's, or NaN
+        stride = np.diff(flat, append=0)
+        way = self.share * stride[self.at]
+        if not np.isfinite(stride).all():
+            way[self.share == 0] = 0  # what comes after may be NaN
         found: Floats = flat[self.at] + way
         return found
 
@@ -94,9 +98,8 @@ def by_time(t_ms: pa.Array, n: pa.Array | int) -> Steps:
     span = ragged.last(t, counts) - first
     rows = span > 0
     due = (t - first[owner]) * (n_steps - 1)[owner] / np.maximum(span, 1)[owner]
-    at, share = _steps(due, rows, counts, n_steps)
-    share[np.diff(t, append=0)[at] > GAP_MS] = 0
-    return Steps(rows, n_steps, at, share)
+    rests = np.diff(t, append=0) > GAP_MS
+    return Steps(rows, n_steps, *_steps(due, rows, counts, n_steps, rests))
 
 
 def _by_length(x: pa.Array, y: pa.Array, n: pa.Array | int) -> Steps:
@@ -112,19 +115,23 @@ def _by_length(x: pa.Array, y: pa.Array, n: pa.Array | int) -> Steps:
     return Steps(rows, n_steps, *_steps(share * (n_steps - 1)[owner], rows, counts, n_steps))
 
 
-def _steps(due: Floats, rows: Bools, counts: Ints, n: Ints) -> tuple[Ints, Floats]:
+def _steps(
+    due: Floats, rows: Bools, counts: Ints, n: Ints, rests: Bools | None = None
+) -> tuple[Ints, Floats]:
     """For each step of some lists: the sample at or before it, and the share of the way on.
 
-    `due` is where each sample lies, in steps: 0 for the first of a list, then never less.
+    `due` is where each sample lies, in steps: 0 for the first of a list, then never less. After
+    samples that are `rests` the place is held.
     """
-    kept = np.flatnonzero(np.repeat(rows, counts))
-    due, last = due[kept], ragged.ends(counts[rows])[1]
-    begin = np.ceil(due).astype(np.int64)
-    following, away = np.append(begin[1:], 0), np.diff(due, append=0)
+    begin, away = np.ceil(due).astype(np.int64), np.diff(due, append=0)
+    if rests is not None:
+        away[rests] = np.inf
+    last = ragged.ends(counts)[1][rows]
+    following = np.append(begin[1:], 0)
     following[last], away[last] = n[rows], np.inf
-    at = np.repeat(np.arange(len(kept)), following - begin)
-    share: Floats = np.clip((ragged.places(n[rows]) - due[at]) / away[at], 0, 1)
-    return kept[at], share
+    at = np.repeat(np.arange(len(due)), np.where(np.repeat(rows, counts), following - begin, 0))
+    share: Floats = (ragged.places(n[rows]) - due[at]) / away[at]
+    return at, share
 
 
 def _series(flat: dict[str, npt.NDArray[Any]], steps: Steps) -> pa.Array:

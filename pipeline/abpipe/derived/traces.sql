@@ -15,14 +15,13 @@ WITH whole AS (
         sum(hovers)::BIGINT AS hovers,
         sum(hover_time)::BIGINT AS hover_time,
         sum(estimate_ms)::BIGINT AS recomputed_ms,
-        flatten(list(x_px)) AS x,
-        flatten(list(y_px)) AS y
+        list(deciding) AS deciding,
+        list(t_ms) AS t_ms,
+        list(x_px) AS x_px,
+        list(y_px) AS y_px,
+        list(dwell_ms) AS dwell_ms
     FROM visits
     GROUP BY annotation_id
-), deciding AS (
-    SELECT annotation_id, t_ms, x_px, y_px, dwell_ms
-    FROM visits
-    WHERE deciding AND x_px IS NOT NULL
 ), sizes AS (
     -- grouped, or few records at once would reach the functions: one vector of image_sizes has few
     SELECT
@@ -35,12 +34,9 @@ WITH whole AS (
 ), measured AS (
     SELECT
         *,
-        shape(t_ms, x_px, y_px, width, height) AS shape,
-        trace_hull(x, y, width, height) AS hull,
-        core_box(x_px, y_px, dwell_ms, width, height) AS core
+        unnest(measure_trace(deciding, t_ms, x_px, y_px, dwell_ms, width, height))
     FROM annotations
     LEFT JOIN whole USING (annotation_id)
-    LEFT JOIN deciding USING (annotation_id)
     LEFT JOIN sizes USING (annotation_id)
 )
 SELECT
@@ -50,22 +46,14 @@ SELECT
     coalesce(observed_ms, 0) AS observed_ms,
     coalesce(unobserved_ms, 0) AS unobserved_ms,
     dwell, total_dist, duration, idle_time, hovers, hover_time,
-    unnest(shape),
-    hull.wkb AS hull,
-    hull.x AS hull_x,
-    hull.y AS hull_y,
-    hull.area AS hull_area_px,
-    hull.area / (width * height) AS hull_fraction,
-    hull.cx AS centroid_x,
-    hull.cy AS centroid_y,
-    hull.xmin AS box_xmin,
-    hull.ymin AS box_ymin,
-    hull.xmax AS box_xmax,
-    hull.ymax AS box_ymax,
-    core.xmin AS core_xmin,
-    core.ymin AS core_ymin,
-    core.xmax AS core_xmax,
-    core.ymax AS core_ymax,
+    initiation_time, vel_max, vel_max_time, vel_mean, acc_max, acc_max_time,
+    MAD, MAD_time, AD, AUC, xpos_flips, ypos_flips, sample_entropy, straightness, jump_share,
+    hull, hull_x, hull_y,
+    hull_area_px,
+    hull_area_px / (width * height) AS hull_fraction,
+    centroid_x, centroid_y,
+    box_xmin, box_ymin, box_xmax, box_ymax,
+    core_xmin, core_ymin, core_xmax, core_ymax,
     if(tool = 'imagenet', coalesce(recomputed_ms, 0), NULL) AS estimate_recomputed_ms,
     if(
         tool = 'imagenet',

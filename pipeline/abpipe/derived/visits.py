@@ -19,11 +19,11 @@ import numpy as np
 import pyarrow as pa
 
 from abpipe.derived import ragged
+from abpipe.derived.measures import path_length, rests
 from abpipe.derived.ragged import Bools, Floats, Ints
+from abpipe.derived.series import GAP_MS
 
-#: A moving mouse logs a move every 17 to 36 ms. In the real pages, neighbours more than 100 ms
-#: apart are within 2 px of each other, or the mouse was away.
-GAP_MS = 100
+#: In the real pages, neighbours more than GAP_MS apart are as near as this, or the mouse was away.
 REST_PX = 2.0
 
 #: What comes first at equal times; AGAIN is an enter right after a leave.
@@ -44,13 +44,17 @@ def cut_visits(
     selected: pa.Array,
     board_x: pa.Array,
     board_y: pa.Array,
+    width: pa.Array,
+    height: pa.Array,
+    orientation: pa.Array,
 ) -> pa.Array:
     """The visits of each record: a list of structs, whose fields are columns of `visits`.
 
     `kind`, `seq`, `t_ms`, `x`, `y` are the events of a record, as equally long lists in any order:
     the first letter of the kind as ASCII code, place in its own list, ms, fractions of the picture.
     All have times, moves have places. `board_x` and `board_y` are what the picture measured on the
-    screen along the same axes, in CSS px. The places of a visit come back as they are.
+    screen along the same axes, in CSS px. `width`, `height` and `orientation` are those of the
+    stored picture; where they are not known, nor are the visits' places.
     """
     events = _timeline(kind, seq, t_ms, x, y)
     seen = _observed(events, ragged.numbers(board_x), ragged.numbers(board_y))
@@ -76,15 +80,30 @@ def cut_visits(
 
     moves = np.flatnonzero(events.rank == MOVE)
     n_moves = np.bincount(visit[moves], minlength=len(first))
-    t = events.t[moves]
+    t, of_move = events.t[moves], events.record[moves]
     dwell = np.diff(t, append=0)
     last = np.cumsum(n_moves)[n_moves > 0] - 1
     dwell[last] = end[n_moves > 0] - t[last]
     moved = np.full(len(kind), _NEVER)  # when the first move of each record was logged
-    np.minimum.at(moved, events.record[moves], t)
+    np.minimum.at(moved, of_move, t)
     counted = (enter != _NEVER) & (leave != _NEVER) & (moved[record] != _NEVER)
     estimate = np.where(counted, np.maximum(end - np.maximum(start, moved[record]), 0), 0)
     chosen = (n_clicks > 0) & selected.fill_null(False).to_numpy(zero_copy_only=False)[record]
+    x, y, dwells = (
+        ragged.lists(ragged.column(flat), n_moves)
+        for flat in (events.x[moves], events.y[moves], dwell)
+    )
+    sides = ragged.numbers(width), ragged.numbers(height)
+    known = sides[0] > 0
+    stored = _stored(events.x[moves], events.y[moves], ragged.numbers(orientation)[of_move])
+    places = [
+        ragged.lists(
+            ragged.column((one * side[of_move])[known[of_move]]),
+            np.where(known[record], n_moves, 0),
+            ~known[record],
+        )
+        for one, side in zip(stored, sides, strict=True)
+    ]
     columns = [
         ragged.column(np.arange(len(first)) - np.searchsorted(record, record)),
         ragged.column(enter, enter == _NEVER),
@@ -96,10 +115,11 @@ def cut_visits(
         pa.array(_ENDINGS).take(pa.array(ended)),
         ragged.column(estimate),
         ragged.column(_deciding(record, chosen, n_moves > 0, end - start)),
-        ragged.lists(t, n_moves),
-        ragged.lists(events.x[moves], n_moves),
-        ragged.lists(events.y[moves], n_moves),
-        ragged.lists(dwell, n_moves),
+        path_length(*places),
+        *rests(x, y, dwells).flatten(),
+        ragged.lists(ragged.column(t), n_moves),
+        *places,
+        dwells,
     ]
     return ragged.lists(
         pa.StructArray.from_arrays(columns, fields=[*VISIT]),
@@ -120,9 +140,13 @@ VISIT = pa.struct(
         ("ended", pa.string()),
         ("estimate_ms", pa.int64()),
         ("deciding", pa.bool_()),
+        ("path", pa.float64()),
+        ("idle_time", pa.int64()),
+        ("hovers", pa.int64()),
+        ("hover_time", pa.int64()),
         ("t_ms", pa.list_(pa.int64())),
-        ("x", pa.list_(pa.float64())),
-        ("y", pa.list_(pa.float64())),
+        ("x_px", pa.list_(pa.float64())),
+        ("y_px", pa.list_(pa.float64())),
         ("dwell_ms", pa.list_(pa.int64())),
     ]
 )
@@ -153,7 +177,7 @@ def _timeline(kind: pa.Array, seq: pa.Array, t_ms: pa.Array, x: pa.Array, y: pa.
     record = ragged.owners(ragged.lengths(kind))
     rank, place, t = _RANK[ragged.values(kind)], ragged.values(seq), ragged.values(t_ms)
     rank[_right_after_leave(record, rank, place, t)] = AGAIN
-    order = np.lexsort((place, rank, t, record))
+    order = np.lexsort((rank.astype(np.int64) << 32 | place, t, record))
     rank = rank[order]
     n_actions = np.cumsum(rank == ACTION)
     kept = np.flatnonzero(rank != ACTION)
@@ -207,6 +231,17 @@ def _observed(events: _Events, board_x: Floats, board_y: Floats) -> Bools:
     seen |= (events.enter != _NEVER) & (events.leave != _NEVER)
     seen &= ~events.selected & (events.rank != ENTER) & (events.before != LEAVE)
     return seen
+
+
+def _stored(x: Floats, y: Floats, orientation: Floats) -> tuple[Floats, Floats]:
+    """Places of the displayed picture in the stored one: as `stored_x` and `stored_y` in SQL."""
+    if not (orientation > 1).any():  # the usual
+        return x, y
+    turned = orientation >= 5
+    x, y = np.where(turned, y, x), np.where(turned, x, y)
+    x = np.where(np.isin(orientation, (2, 3, 7, 8)), 1 - x, x)
+    y = np.where(np.isin(orientation, (3, 4, 6, 7)), 1 - y, y)
+    return x, y
 
 
 def _deciding(record: Ints, chosen: Bools, moved: Bools, observed: Ints) -> Bools:

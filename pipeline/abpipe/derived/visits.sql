@@ -29,22 +29,13 @@ WITH records AS (
     LEFT JOIN sizes USING (annotation_id)
 ), cut AS (
     SELECT
-        annotation_id, dataset, image_id, orientation, stored_width, stored_height,
+        annotation_id, dataset, image_id,
         unnest(cut_visits(
             kinds, seqs, times, xs, ys, selected,
-            least(coalesce(width * scale, 450), 880), coalesce(height * scale, 450)
+            least(coalesce(width * scale, 450), 880), coalesce(height * scale, 450),
+            stored_width, stored_height, orientation
         ), max_depth := 2)
     FROM shown
-), placed AS (
-    SELECT
-        *,
-        CASE WHEN stored_width > 0 THEN list_transform(
-            x, lambda place, i: stored_x(place, y[i], orientation) * stored_width
-        ) END AS x_px,
-        CASE WHEN stored_width > 0 THEN list_transform(
-            y, lambda place, i: stored_y(x[i], place, orientation) * stored_height
-        ) END AS y_px
-    FROM cut
 )
 SELECT
     annotation_id, visit, image_id, enter_ms, leave_ms, start_ms, end_ms, ended, deciding,
@@ -53,8 +44,8 @@ SELECT
     end_ms - start_ms AS observed_ms,
     unobserved_ms, estimate_ms,
     list_sum(dwell_ms)::BIGINT AS dwell,
-    path_length(x_px, y_px) AS path,
+    path,
     t_ms[-1] - t_ms[1] AS duration,
-    unnest(rests(x, y, dwell_ms)),
+    idle_time, hovers, hover_time,
     t_ms, x_px, y_px, dwell_ms, dataset
-FROM placed
+FROM cut
