@@ -22,24 +22,29 @@ WITH limits AS (
         ON (ground_truth.image_id, ground_truth.label, ground_truth.dataset)
             = (clicks.image_id, clicks.label, clicks.dataset)
     GROUP BY ALL
-), shared AS (
-    -- what more than one record answers: the others' mean click, and how far it is
+), common AS (
+    -- what more than one record answers. No window: DuckDB 2.0's gives wrong sums for so many
     SELECT
-        annotation_id, label,
-        count(x_px) OVER same - 1 AS others,
-        (sum(x_px) OVER same - x_px) / others - x_px AS dx,
-        (sum(y_px) OVER same - y_px) / others - y_px AS dy,
-        sqrt(dx * dx + dy * dy)
-            / sqrt(stored_width * stored_width + stored_height * stored_height) AS far
+        image_id, label, dataset,
+        count(x_px) - 1 AS others,
+        sum(x_px ORDER BY annotation_id) AS sum_x,
+        sum(y_px ORDER BY annotation_id) AS sum_y
     FROM clicks
     SEMI JOIN (
         SELECT image_id, label, dataset FROM clicks GROUP BY ALL HAVING count(*) > 1
     ) USING (image_id, label, dataset)
+    GROUP BY image_id, label, dataset
+), shared AS (
+    -- how far each of those is from the mean of the others
+    SELECT
+        annotation_id, label, others,
+        (sum_x - x_px) / others - x_px AS dx,
+        (sum_y - y_px) / others - y_px AS dy,
+        sqrt(dx * dx + dy * dy)
+            / sqrt(stored_width * stored_width + stored_height * stored_height) AS far
+    FROM clicks
+    JOIN common USING (image_id, label, dataset)
     JOIN image_sizes USING (image_id, dataset)
-    WINDOW same AS (
-        PARTITION BY clicks.dataset, clicks.image_id, label ORDER BY annotation_id
-        ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
-    )
 ), clicked AS (
     SELECT
         annotator_id, dataset,
@@ -92,11 +97,13 @@ WITH limits AS (
     -- a few people would be compared with themselves: they are with all
     SELECT dataset, kind, median(ln(time_ms)) AS usual
     FROM records GROUP BY ALL HAVING count(DISTINCT annotator_id) FILTER (time_ms > 0) >= 10
+), every AS (
+    SELECT dataset, median(ln(time_ms)) AS usual FROM records GROUP BY dataset
 ), paced AS (
-    SELECT
-        records.*,
-        ln(time_ms) - coalesce(usual, median(ln(time_ms)) OVER (PARTITION BY dataset)) AS later
-    FROM records LEFT JOIN kinds USING (dataset, kind)
+    SELECT records.*, ln(time_ms) - coalesce(kinds.usual, every.usual) AS later
+    FROM records
+    LEFT JOIN kinds USING (dataset, kind)
+    JOIN every USING (dataset)
 ), people AS (
     -- the pace of each, so that everybody counts once, however much they did
     SELECT annotator_id, dataset, median(later) AS pace

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import pyarrow as pa
 
@@ -30,7 +31,7 @@ _HOMES = {"annotation_id": "annotations", "image_id": "images"}
 
 #: About how many bytes of files a piece reads. Files are in the order of annotation_id, so that a
 #: small piece skips the rest of them; by image_id each piece looks at all rows.
-PIECE_BYTES = {"annotation_id": 16 << 20, "image_id": 64 << 20}
+PIECE_BYTES = {"annotation_id": 16 << 20, "image_id": 32 << 20}
 
 #: From how many bytes on other processes are worth their start.
 WORTH_BYTES = 4 << 20
@@ -107,6 +108,43 @@ def _engines(
             yield engines
 
 
+#: The query for the parts of what is to be split: where each begins, and what pictures it is of.
+_PARTS = """
+SELECT min({by}), min(image_id), max(image_id)
+FROM (SELECT {by}, image_id, ntile({n}) OVER (ORDER BY {by}) AS part FROM home)
+GROUP BY part ORDER BY part
+"""
+
+
+class _Part(NamedTuple):
+    """A range of the rows that are to be split."""
+
+    begin: int | str
+    first_picture: str
+    last_picture: str
+
+
+class _Piece(NamedTuple):
+    """Conditions on what a query reads: on its rows, and, of tables by picture, on theirs."""
+
+    rows: str = "true"
+    pictures: str = "true"
+
+
+def _joined(by: str, parts: list[_Part], before: list[_Part], after: list[_Part]) -> _Piece:
+    """Parts that follow each other as one; the first and the last have no end on their side."""
+    rows = [f"{by} >= {_literal(parts[0].begin)}"] if before else []
+    rows += [f"{by} < {_literal(after[0].begin)}"] if after else []
+    first = min(part.first_picture for part in parts)
+    last = max(part.last_picture for part in parts)
+    pictures = f"image_id BETWEEN {quoted(first)} AND {quoted(last)}"
+    return _Piece(" AND ".join(rows) or "true", pictures)
+
+
+def _literal(value: int | str) -> str:
+    return quoted(value) if isinstance(value, str) else str(value)
+
+
 class _Table:
     """A table in the making: its pieces are asked for, and written, in their order."""
 
@@ -141,7 +179,7 @@ class _Run:
         self._transaction, self._engines = transaction, engines
         self._progress = progress or (lambda _table, _pieces, _done: None)
         self._digests = {one: digests(self.manifest, one) for one in self.manifest.datasets}
-        self._begins: dict[tuple[str, str], list[str]] = {}
+        self._split: dict[tuple[str, str], list[_Part]] = {}
 
     def tables(self, names: list[str], datasets: list[str]) -> list[Derived]:
         """Make tables, unless they are up to date."""
@@ -214,46 +252,43 @@ class _Run:
         self.manifest = self.manifest.without_files(before).with_files([file])
         return Derived(name, dataset, file.rows, time.monotonic() - table.begun, is_new=True)
 
-    def _pieces(self, contract: Contract, dataset: str) -> list[str]:
-        """Conditions that split what a query reads into ranges, in order."""
+    def _pieces(self, contract: Contract, dataset: str) -> list[_Piece]:
+        """The ranges that a query runs by, in order."""
         by = contract.by
         if by is None:
-            return ["true"]
+            return [_Piece()]
         read = [name for name in _read(contract) if _has(name, by)]
         size = sum(file.bytes for name in read for file in self._files(name, dataset))
         n = -(-size // PIECE_BYTES[by])
         if size > WORTH_BYTES:
             n = -(-n // self._engines.jobs) * self._engines.jobs  # none is idle at the end
         if n < 2:
-            return ["true"]
+            return [_Piece()]
         self._engines.start()  # while this one looks for the parts
-        found = self._parts(by, dataset)
-        begins = [found[i * len(found) // n] for i in range(1, n)] if n < len(found) else found[1:]
-        above = ["true", *(f"{by} >= {value}" for value in begins)]
-        below = [*(f"{by} < {value}" for value in begins), "true"]
-        return [f"{low} AND {high}" for low, high in zip(above, below, strict=True)]
+        parts = self._parts(by, dataset)
+        n = min(n, len(parts))
+        cuts = [i * len(parts) // n for i in range(n + 1)]
+        return [_joined(by, parts[i:j], parts[:i], parts[j:]) for i, j in pairwise(cuts)]
 
-    def _parts(self, by: str, dataset: str) -> list[str]:
-        """The literals at which parts of a dataset begin that hold about equally many rows."""
-        if (by, dataset) not in self._begins:
-            parts = f"SELECT {by}, ntile({PARTS}) OVER (ORDER BY {by}) AS part FROM home"
-            first = f"SELECT min({by}) FROM ({parts}) GROUP BY part ORDER BY part"
+    def _parts(self, by: str, dataset: str) -> list[_Part]:
+        """Parts of a dataset that hold about equally many rows, in order."""
+        if (by, dataset) not in self._split:
             home = f"CREATE OR REPLACE VIEW home AS {self._scan(_HOMES[by], dataset)}"
-            begins = self._engines.one(Query(_HOMES[by], home, first))[0].to_pylist()
-            self._begins[by, dataset] = [
-                quoted(value) if isinstance(value, str) else str(value)
-                for value in dict.fromkeys(begins)
-            ]
-        return self._begins[by, dataset]
+            parts = self._engines.one(Query(_HOMES[by], home, _PARTS.format(by=by, n=PARTS)))
+            rows = zip(*(column.to_pylist() for column in parts.columns), strict=True)
+            self._split[by, dataset] = list({row[0]: _Part(*row) for row in rows}.values())
+        return self._split[by, dataset]
 
-    def _views(self, contract: Contract, dataset: str, piece: str) -> str:
+    def _views(self, contract: Contract, dataset: str, piece: _Piece) -> str:
         """The statements that make what a query reads, within a piece."""
         made = []
         for name in _read(contract):
             if contracts()[name].view:
                 query = sql(name)
             elif contract.by and _has(name, contract.by):
-                query = f"{self._scan(name, dataset)} WHERE {piece}"
+                query = f"{self._scan(name, dataset)} WHERE {piece.rows}"
+            elif contract.by and _has(name, "image_id"):
+                query = f"{self._scan(name, dataset)} WHERE {piece.pictures}"
             else:
                 query = self._scan(name, dataset)
             made.append(f"CREATE OR REPLACE VIEW {name} AS {query};")
