@@ -65,7 +65,8 @@ class Contract:
     """One table or view.
 
     `functions` are those of abpipe's own that its query calls. `by` is the column by whose ranges
-    the query may run: its rows depend only on rows with equal values there.
+    the query may run: its rows depend only on rows with equal values there, and on what tables
+    without that column say of the same pictures.
     """
 
     name: str

@@ -23,7 +23,8 @@ WITH limits AS (
             = (clicks.image_id, clicks.label, clicks.dataset)
     GROUP BY ALL
 ), common AS (
-    -- what more than one record answers. No window: DuckDB 2.0's gives wrong sums for so many
+    -- what more than one record answers. No window: over all clicks of a million pictures, the
+    -- sums of DuckDB 2.0.0's were wrong
     SELECT
         image_id, label, dataset,
         count(x_px) - 1 AS others,
