@@ -10,6 +10,8 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 
+from abpipe.targets.selection import LARGEST_GRID
+
 Ingest: TypeAlias = Callable[..., Any]
 Pack: TypeAlias = Callable[..., Path]
 Xml: TypeAlias = Callable[..., bytes]
@@ -146,6 +148,7 @@ def test_ingest_tells_its_ledger_in_json(run: Run, pack: Callable[..., Path], re
 def test_wrong_usage_is_exit_code_two(run: Run) -> None:
     assert run("forget")[0] == 2
     assert run("ingest")[0] == 2
+    assert run("export", "out", "--heatmap", LARGEST_GRID + 1)[0] == 2
 
 
 def test_synth_writes_an_archive_and_says_where(tmp_path: Path) -> None:

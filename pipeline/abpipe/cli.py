@@ -81,6 +81,15 @@ class Kind(StrEnum):
     pages = "pages"
 
 
+class Motion(StrEnum):
+    """How hands move in what `abpipe synth` makes."""
+
+    aimed = "aimed"
+    hasty = "hasty"
+    winding = "winding"
+    drifting = "drifting"
+
+
 StoreDir = Annotated[
     str, typer.Option("-s", "--store", envvar="ABPIPE_STORE", help="Folder or URL of the store")
 ]
@@ -91,7 +100,9 @@ Jobs = Annotated[
 ClusterAt = Annotated[
     str | None, typer.Option("--cluster", help="Work there: dask://HOST:PORT, or mpi://")
 ]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors")]
+Quiet = Annotated[
+    bool, typer.Option("-q", "--quiet", help="Say only errors, and for whom it waits")
+]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show where an error came from")]
 PseudonymKey = Annotated[
     Path | None,
@@ -243,7 +254,8 @@ def export(
         str | None, typer.Option(help="Parts by a hash of the image id: train=0.9,val=0.1")
     ] = None,
     heatmap: Annotated[
-        int | None, typer.Option(min=1, help="Dwell maps, too, of so many rows and columns")
+        int | None,
+        typer.Option(min=1, max=512, help="Dwell maps, too, of so many rows and columns"),
     ] = None,
     anonymous: Annotated[bool, typer.Option("--anonymous", help="Coarsen times")] = False,
     images: Images = None,
@@ -466,7 +478,7 @@ def synth(
     cheats: Annotated[
         float, typer.Option(min=0, max=1, help="Share of annotators who do not do the work")
     ] = 0,
-    motion: Annotated[str, typer.Option(help="How hands move: the name of a model")] = "aimed",
+    motion: Annotated[Motion, typer.Option(help="How hands move")] = Motion.aimed,
     jobs: Jobs = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -484,7 +496,7 @@ def synth(
             defects=defects,
             pictures=pictures,
             cheats=cheats,
-            motion=motion,
+            motion=motion.value,
             jobs=jobs,
             progress=progress,
         )

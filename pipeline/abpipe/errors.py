@@ -533,6 +533,17 @@ class BadSplit(AbpipeError):
         )
 
 
+class BadGrid(AbpipeError):
+    """Dwell maps of no cell, or of more than a picture has pixels for."""
+
+    def __init__(self, grid: int, largest: int) -> None:
+        self.grid, self.largest = grid, largest
+        super().__init__(
+            f"a dwell map has 1 to {largest} rows and columns, and not {grid:,}: pictures have "
+            "hardly more pixels. 14 or 32 will do for training: `--heatmap 32`"
+        )
+
+
 class UnknownForm(AbpipeError):
     """A form of export that there is not."""
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tests.synth.conftest import Told
 
+from abpipe.cli import Motion
 from abpipe.errors import UnknownMotion
 from abpipe.synth import synth
 from abpipe.synth.people import CHEATS
@@ -50,3 +51,4 @@ def test_an_unknown_motion_model_is_named(tmp_path: Path) -> None:
     assert str(caught.value) == (
         "'robot' is no motion model. Choose one of: aimed, hasty, winding, drifting, darting"
     )
+    assert [motion.value for motion in Motion] == [*caught.value.models]

@@ -15,6 +15,7 @@ import pytest
 import abpipe
 from abpipe.cli import Form
 from abpipe.errors import (
+    BadGrid,
     BadQuery,
     BadSplit,
     CannotExport,
@@ -143,6 +144,10 @@ def test_what_cannot_be_asked_for(samples: Path, tmp_path: Path) -> None:
         assert not list(tmp_path.iterdir())
         return str(found.value)
 
+    assert failing(BadGrid, heatmap=5000) == (
+        "a dwell map has 1 to 512 rows and columns, and not 5,000: pictures have hardly more "
+        "pixels. 14 or 32 will do for training: `--heatmap 32`"
+    )
     assert failing(UnknownForm, form="mat") == (
         "'mat' is no form of export. Choose one of: memmap, csv, jsonl, parquet, webdataset, "
         "hf, coco, tfrecord"

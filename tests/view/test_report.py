@@ -234,15 +234,23 @@ def test_the_largest_page_stays_small(large: Path) -> None:
 
 
 def test_before_derive_the_page_says_the_same_and_that_it_took_longer(
-    stored: Path, tmp_path: Path, run: Run
+    stored: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = tmp_path / "views"
+    source = tmp_path / "store"
     synth(tmp_path / "made", count=60, seed=3, jobs=1)
     abpipe.ingest(tmp_path / "made/imagenet_ab.tar.gz", store=source, jobs=1)
     before = abpipe.report(tmp_path / "before.html", source)
     made = {file.table for file in Store(source).manifest().files}
     assert "clicks" not in made
+    monkeypatch.setattr("abpipe.view.report.DERIVED_HERE", 59)
+    where = ("report", "-o", tmp_path / "before.html")
+    assert run(*where, "--quiet")[1:] == ("", "")
+    assert run(*where)[2].startswith(
+        "62 records are derived for this page alone, which may take minutes. "
+        "To have it done for good, interrupt, and first: `abpipe derive`\n"
+    )
     abpipe.derive(store=source, jobs=1)
+    assert "derived for this page" not in run("report", "-o", tmp_path / "after.html")[2]
     after = abpipe.report(tmp_path / "after.html", source)
     assert before.figures == after.figures
     assert before.concerns == after.concerns

@@ -22,6 +22,7 @@ from abpipe.cluster import at
 from abpipe.contracts import classes
 from abpipe.durable import exchange, locked, sync, sync_all
 from abpipe.errors import (
+    BadGrid,
     CannotExport,
     HoldsNoPictures,
     InTheWay,
@@ -34,7 +35,15 @@ from abpipe.store import LOCK, SPILL, TEMPORARY, open_store
 from abpipe.targets import croissant
 from abpipe.targets.pictures import find
 from abpipe.targets.reader import ABOUT, FORMAT
-from abpipe.targets.selection import Options, Progress, Reading, Selection, selected, the_dataset
+from abpipe.targets.selection import (
+    LARGEST_GRID,
+    Options,
+    Progress,
+    Reading,
+    Selection,
+    selected,
+    the_dataset,
+)
 from abpipe.targets.split import checked
 
 #: The module of each form: its `write` puts files into a folder, and says what they hold.
@@ -96,25 +105,27 @@ def export(
     for every label of a picture: image_targets, with classes, sizes and the split; or, each by a
     library that an extra of its name installs, webdataset, hf or tfrecord, files of samples: the
     arrays' targets of a picture and, from the folder `images`, the picture itself; or coco,
-    keypoints and boxes in COCO's own JSON.
-    `reading` is how clicks are read: as they ended (final), or as the published loaders do. `where`
-    is an SQL condition on a picture and one of its records (all columns of image_sizes, images and
-    annotations, NULL for a picture without records): only records that meet it count, and pictures
-    that have one. `split` names parts and their shares. `heatmap` adds dwell maps of so many rows
-    and columns. `anonymous` coarsens times; ids of annotators are never exported. An earlier export
-    in `out` is replaced in one step. With `cluster` (see `abpipe.cluster`), derived tables that are
-    missing are made there, and files of samples are written there; all else is written here.
+    keypoints and boxes in COCO's own JSON. `reading` is how clicks are read: as they ended (final),
+    or as the published loaders do. `where` is an SQL condition on a picture and one of its records
+    (all columns of image_sizes, images and annotations, NULL for a picture without records): only
+    records that meet it count, and pictures that have one. `split` names parts and their shares.
+    `heatmap` adds dwell maps of so many rows and columns, at most 512. `anonymous` coarsens times;
+    ids of annotators are never exported. An earlier export in `out` is replaced in one step. With
+    `cluster` (see `abpipe.cluster`), derived tables that are missing are made there, and files of
+    samples are written there; all else is written here.
 
     Raises InTheWay if `out` holds anything else, CannotExport if it cannot be written, BadQuery for
-    a condition that DuckDB refuses, BadSplit, UnknownForm, NeedsDataset or NotFound for what is
-    asked, NothingChosen if no picture is left, and NeedsInstances where the published COCO loader
-    needs COCO's own annotations. NeedsExtra for a form whose library is not installed,
+    a condition that DuckDB refuses, BadSplit, BadGrid, UnknownForm, NeedsDataset or NotFound for
+    what is asked, NothingChosen if no picture is left, and NeedsInstances where the published COCO
+    loader needs COCO's own annotations. NeedsExtra for a form whose library is not installed,
     HoldsNoPictures for one that has no place for `images`, NoPictures if that has none of them,
     UnreadablePicture for one that cannot be read. PartInTheWay for a part that its readers mistake.
     """
     _look_for_form(form, images is not None)
     folder, manifest = Path(out), open_store(store).manifest()
     shares = checked(split) if split else {}
+    if heatmap is not None and not 1 <= heatmap <= LARGEST_GRID:
+        raise BadGrid(heatmap, LARGEST_GRID)
     if form == "hf" and "all" in shares:  # `datasets` says so
         raise PartInTheWay(form, "all")
     options = Options(

@@ -10,6 +10,7 @@ min(floor(x * width), width - 1). Needs NumPy only.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -42,7 +43,7 @@ _EXIF = {
 }
 
 
-class _Shown:
+class _Shown(ABC):
     """What follows from where places go: `_map` says that."""
 
     def points(self, xy: Floats, valid: Bools | None = None) -> tuple[Floats, Bools]:
@@ -90,12 +91,13 @@ class _Shown:
             made["heatmap_valid"] = np.nan_to_num(made["heatmap"]).max((-2, -1)) > 0
         return made
 
+    @abstractmethod
     def maps(self, maps: Floats) -> Floats:
         """Maps on the same grid of the new picture."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _map(self, xy: Floats) -> npt.NDArray[np.float64]:
-        raise NotImplementedError
+        """Fractions of stored pictures as fractions of the new ones."""
 
 
 @dataclass(frozen=True)

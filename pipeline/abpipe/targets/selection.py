@@ -22,6 +22,7 @@ from abpipe.manifest import Manifest
 from abpipe.store import open_store
 
 MEMORY_MB = 1024
+LARGEST_GRID = 512  # rows and columns of a dwell map: pictures have hardly more pixels
 
 Reading = Literal["final", "published"]
 

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import duckdb
 
-from abpipe.audit import Finding, compare
+from abpipe.audit import DERIVED_HERE, Finding, compare
 from abpipe.catalog import connect
 from abpipe.contracts import derived_tables
 from abpipe.errors import BadOutput, NeedsExtra
 from abpipe.lineage import without_stale
 from abpipe.manifest import Manifest
+from abpipe.progress import say
 from abpipe.store import open_store
 
 if TYPE_CHECKING:
@@ -116,7 +117,13 @@ def report(
 
     output = Path(output)
     manifest = without_stale(open_store(store).manifest().only(dataset))
-    found = [_about(store, manifest.only(name), progress) for name in manifest.datasets]
+    datasets = [manifest.only(name) for name in manifest.datasets]
+    for one in datasets if progress else ():
+        n_records = sum(file.rows for file in one.files_of("annotations"))
+        if n_records > DERIVED_HERE and _missing(one):
+            say(f"{n_records:,} records are derived for this page alone, which may take minutes. "
+                "To have it done for good, interrupt, and first: `abpipe derive`")  # fmt: skip
+    found = [_about(store, one, progress) for one in datasets]
     text = page(found, manifest).encode()
     _write(output, text)
     return Reported(
@@ -130,7 +137,7 @@ def report(
 def _about(store: Path | str, manifest: Manifest, progress: Progress | None) -> About:
     """What a dataset's part says: `manifest` has that dataset only."""
     ((name, known),) = manifest.datasets.items()
-    missing = [table for table in derived_tables() if not manifest.files_of(table)]
+    missing = _missing(manifest)
     made = [*missing, "localization_scores"]  # asked more than once
     answers: dict[str, Rows] = {}
     steps = count(1)
@@ -155,6 +162,11 @@ def _about(store: Path | str, manifest: Manifest, progress: Progress | None) -> 
         key=lambda c: (_LEVELS.index(c.level), -(c.share or 0)),
     )
     return About(name, title, known["tool"], figures, concerns, findings, answers, missing)
+
+
+def _missing(manifest: Manifest) -> list[str]:
+    """The derived tables that are not made."""
+    return [table for table in derived_tables() if not manifest.files_of(table)]
 
 
 def _concerns(
