@@ -226,7 +226,7 @@ def test_a_derived_table_that_is_out_of_step_is_told_of_and_not_read(
             entry["digest"] = "0" * 64
     (store / "manifest.json").write_bytes(orjson.dumps(manifest))
     where = file_of(store, "clicks").relative_to(store).as_posix()
-    what = "made by another version, and not read: `abpipe derive` makes it anew"
+    what = "made of other rows or by another version, and not read; anew: `abpipe derive`"
     assert found() == [("note", where, what, 1)]
     abpipe.derive("clicks", store=store, jobs=1)
     assert found() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,13 +18,13 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from abpipe.catalog import connect
+from abpipe.catalog import connect, strange
 from abpipe.contents import ANNOTATIONS, CONTENTS
-from abpipe.contracts import Contract, contracts
+from abpipe.contracts import Contract, contracts, raw_tables
 from abpipe.errors import BrokenSource, MissingSource
 from abpipe.events.parse import parser
 from abpipe.lineage import without_stale
-from abpipe.manifest import File, Manifest, SourceEntry
+from abpipe.manifest import IDS_PER_SOURCE, File, Manifest, SourceEntry, rows_of
 from abpipe.parallel import Workers
 from abpipe.raw.sources import Source, find
 from abpipe.remote import opened, size_at, size_of
@@ -75,14 +76,19 @@ def check(
     whole = at.manifest()
     manifest = whole.only(dataset)
     current = without_stale(manifest)
+    names = {entry.source_no: entry.name for entry in manifest.sources}
     every = _told("files", current.files, progress)
-    findings = [finding for file in every for finding in _file(at, file)]
+    findings = [
+        finding for file in every for finding in _file(at, file, names.get(file.source_no or 0))
+    ]
     findings += _strays(at, whole)
     for file in manifest.files:
         if file not in current.files:
-            what = "made by another version, and not read: `abpipe derive` makes it anew"
+            what = "made of other rows or by another version, and not read; anew: `abpipe derive`"
             findings.append(Finding("note", file.path, what))
+    findings += _gaps(manifest)
     findings += [finding for entry in manifest.sources for finding in _ledger(entry, manifest)]
+    findings += [Finding("note", name, _OTHER_CATALOG) for name in strange(at, whole)]
     if not any(finding.level == "error" for finding in findings):  # queries need sound files
         with connect(store, dataset) as connection:
             made = {file.table for file in current.files}
@@ -126,7 +132,7 @@ def _source(source: Source, workers: Workers, progress: Progress | None) -> Iter
     yield Finding(level, source.name, "records that read well", good)
 
 
-def _file(store: Store, file: File) -> Iterator[Finding]:
+def _file(store: Store, file: File, source: str | None) -> Iterator[Finding]:
     try:
         stream = opened(store.path(file))
     except (FileNotFoundError, MissingSource):
@@ -139,10 +145,10 @@ def _file(store: Store, file: File) -> Iterator[Finding]:
         if hashlib.file_digest(stream, "sha256").hexdigest() != file.sha256:
             yield Finding("error", file.path, "its bytes have changed since it was written")
             return
-        yield from _parquet(stream, file)
+        yield from _parquet(stream, file, source)
 
 
-def _parquet(stream: RawIOBase, file: File) -> Iterator[Finding]:
+def _parquet(stream: RawIOBase, file: File, source: str | None) -> Iterator[Finding]:
     try:
         parquet = pq.ParquetFile(stream)
     except (pa.ArrowException, OSError) as err:
@@ -154,14 +160,40 @@ def _parquet(stream: RawIOBase, file: File) -> Iterator[Finding]:
             yield Finding("error", file.path, what)
         if not parquet.schema_arrow.equals(contracts()[file.table].schema):
             yield Finding("error", file.path, "its columns are not those that its schema declares")
+        if source is not None and not _told_of(parquet.metadata) <= {source, file.source_no}:
+            yield Finding("error", file.path, f"it holds rows of other sources than {source}")
+
+
+def _told_of(metadata: pq.FileMetaData) -> set[str | int]:
+    """The sources whose rows a file holds, as its statistics tell: by name, and by number."""
+    found: set[str | int] = set()
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            told = column.statistics
+            if column.path_in_schema in ("source", "annotation_id") and told and told.has_min_max:
+                ends = (told.min, told.max)
+                found |= {end if isinstance(end, str) else end // IDS_PER_SOURCE for end in ends}
+    return found
 
 
 def _strays(store: Store, manifest: Manifest) -> Iterator[Finding]:
     named = {file.path for file in manifest.files}
     for path in sorted(store.found()):
         if path not in named:
-            what = "no manifest names this file; the next write removes it"
-            yield Finding("warning", path, what)
+            is_home = re.fullmatch("[^/]+/dataset=[^/]+/[^/]+", path)
+            then = "the next write removes it" if is_home else "who reads whole folders reads it"
+            yield Finding("warning", path, f"no manifest names this file; {then}")
+
+
+def _gaps(manifest: Manifest) -> Iterator[Finding]:
+    """What a manifest lacks that every one has."""
+    for dataset, table in product(manifest.datasets, raw_tables()):
+        if not manifest.files_of(table, dataset):
+            yield Finding("error", dataset, f"the manifest names no file of {table}")
+    numbers = {entry.source_no for entry in manifest.sources} | {None}
+    for file in manifest.files:
+        if file.source_no not in numbers:
+            yield Finding("error", file.path, "the manifest names no source that it is of")
 
 
 def _ledger(entry: SourceEntry, manifest: Manifest) -> Iterator[Finding]:
@@ -169,10 +201,11 @@ def _ledger(entry: SourceEntry, manifest: Manifest) -> Iterator[Finding]:
     for name, sums in (("members", ledger.members), ("records", ledger.records)):
         if sums["total"] != sum(n for kind, n in sums.items() if kind != "total"):
             yield Finding("error", entry.name, f"the ledger's {name} do not add up: {sums}")
-    rows = Counter[str]()
-    for file in manifest.files:
-        if file.source_no == entry.source_no:
-            rows[file.table] += file.rows
+    rows = rows_of(manifest.files, entry.source_no)
+    for table, n in rows.items():
+        if entry.rows is not None and n != (written := entry.rows.get(table, 0)):
+            what = f"its files hold {n:,} rows of {table}, and {written:,} were written"
+            yield Finding("error", entry.name, what)
     tables = CONTENTS[entry.content].records
     if (stored := sum(rows[table] for table in tables)) != ledger.records["rows"]:
         what = f"{stored:,} {' and '.join(tables)}, {ledger.records['rows']:,} in the ledger"
@@ -256,6 +289,9 @@ def _violations(
         yield f"its key ({key}) is not unique", twice
 
 
+_OTHER_CATALOG = (
+    "missing, edited, or from before the store moved: whoever reads the store next makes it anew"
+)
 _STRANGERS = """
 SELECT source, dataset, count(*)
 FROM pictures

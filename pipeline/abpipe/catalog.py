@@ -148,15 +148,10 @@ def _write(store: Store, manifest: Manifest) -> list[tuple[Path, Path]]:
 
     Raises Storage if there is no room.
     """
-    head = (
-        f"-- Tables and views of this store, written by abpipe {__version__}.\n"
-        f"-- From another folder, first: SET VARIABLE {VARIABLE} = 'path of the store';\n\n"
-    )
     sql, catalog = CATALOGS
     text, temporary = store.folder / sql, store.temporary(sql)
     place = store.place
-    from_here = "." if isinstance(place, Path) else place
-    write(temporary, (head + statements(manifest, from_here)).encode())
+    write(temporary, _text(manifest, place).encode())
     written = [(temporary, text)]
     if not isinstance(place, Path):  # the text does: a database there would need to be fetched
         return written
@@ -165,8 +160,11 @@ def _write(store: Store, manifest: Manifest) -> list[tuple[Path, Path]]:
     try:
         with duckdb.connect(temporary) as connection:
             made = statements(manifest, place)
-            connection.execute("CREATE TABLE catalog_of AS SELECT ? AS sha256", [_sha256(made)])
             connection.execute(made)
+            connection.execute(
+                "CREATE TABLE catalog_of AS SELECT ? AS sha256, ? AS views",
+                [_sha256(made), _views(connection)],
+            )
     except duckdb.Error as err:
         raise Storage(store.folder, f"the catalog: {err}") from err
     sync(temporary)
@@ -178,21 +176,44 @@ def _renew(store: Store) -> None:
 
     Not while another process writes, which does so itself.
     """
-    if not _is_current(store, store.manifest()):
+    if strange(store, store.manifest()):
         with store.lock(wait=False):
             for temporary, path in _write(store, store.manifest()):
                 temporary.replace(path)
 
 
-def _is_current(store: Store, manifest: Manifest) -> bool:
-    """Whether the catalogs are those of a manifest, and of this place."""
+def strange(store: Store, manifest: Manifest) -> list[str]:
+    """The catalogs of a store that are not its own: another place's, edited, or missing."""
+    if not isinstance(store.place, Path):
+        return []
     sql, database = (store.folder / name for name in CATALOGS)
-    try:
-        with duckdb.connect(database, read_only=True) as connection:
-            ((told,),) = connection.execute("SELECT sha256 FROM catalog_of").fetchall()
-    except duckdb.Error:  # it is missing or damaged
-        return False
-    return sql.exists() and told == _sha256(statements(manifest, store.folder.resolve()))
+    found = []
+    with suppress(OSError, UnicodeDecodeError):
+        if sql.read_text("utf-8") == _text(manifest, store.place):
+            found.append(sql.name)
+    with suppress(duckdb.Error), duckdb.connect(database, read_only=True) as connection:
+        (told,) = connection.execute("SELECT sha256, views FROM catalog_of").fetchall()
+        if told == (_sha256(statements(manifest, store.place)), _views(connection)):
+            found.append(database.name)
+    return [name for name in CATALOGS if name not in found]
+
+
+def _text(manifest: Manifest, place: Place) -> str:
+    """The catalog as SQL; it goes with a folder that moves."""
+    return (
+        f"-- Tables and views of this store, written by abpipe {__version__}.\n"
+        f"-- From another folder, first: SET VARIABLE {VARIABLE} = 'path of the store';\n\n"
+    ) + statements(manifest, "." if isinstance(place, Path) else place)
+
+
+def _views(connection: duckdb.DuckDBPyConnection) -> str:
+    """The SHA-256 of all views of a database, and of its macros."""
+    found = connection.execute(
+        "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal"
+        " UNION ALL SELECT function_name, macro_definition FROM duckdb_functions()"
+        " WHERE NOT internal AND function_type LIKE '%macro' ORDER BY ALL"
+    ).fetchall()
+    return _sha256(str(found))
 
 
 def _sha256(text: str) -> str:

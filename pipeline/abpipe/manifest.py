@@ -14,11 +14,14 @@ import orjson
 
 from abpipe import __version__
 from abpipe.contents import CONTENTS, DATASET_NAME
-from abpipe.contracts import contracts
+from abpipe.contracts import contracts, raw_tables
 from abpipe.contracts import dataset as known_dataset
 from abpipe.errors import BrokenStore, LostKey, NotFound, WrongFormat
 
 FORMAT = 1
+
+#: The records of source n have the annotation_ids from n times this on.
+IDS_PER_SOURCE = 1 << 32
 
 T = TypeVar("T")
 
@@ -92,7 +95,7 @@ class Ledger:
 
 @dataclass(frozen=True)
 class SourceEntry:
-    """One ingested source."""
+    """One ingested source; `rows` are those of each table (None in manifests of before)."""
 
     source_no: int
     name: str
@@ -104,6 +107,7 @@ class SourceEntry:
     options: dict[str, Any]
     partial: str | None  # why it was not read to its end
     ledger: Ledger
+    rows: dict[str, int] | None = None
 
     @property
     def key(self) -> str | None:
@@ -266,6 +270,15 @@ class Manifest:
 
 _MEMBERS = {"total", "ok", "junk", "rejected"}
 _RECORDS = {"total", "rows", "duplicates", "rejected", "forgotten"}
+
+
+def rows_of(files: Iterable[File], source_no: int) -> dict[str, int]:
+    """The rows of each table that some files hold of a source."""
+    rows = dict.fromkeys(raw_tables(), 0)
+    for file in files:
+        if file.source_no == source_no:
+            rows[file.table] = rows.get(file.table, 0) + file.rows
+    return rows
 
 
 def _made(kind: type[T], values: dict[str, Any]) -> T:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from abpipe.catalog import commit
 from abpipe.errors import NotFound, SeveralDatasets
-from abpipe.manifest import File, Manifest, SourceEntry
+from abpipe.manifest import File, Manifest, SourceEntry, rows_of
 from abpipe.privacy import Key, blind
 from abpipe.rows import with_fewer, without
 from abpipe.store import Transaction, open_store, read_groups
@@ -168,7 +168,8 @@ def _without_annotator(
         named = (pc.sum(_names(group, annotator)).as_py() for group in read_groups(path))
         mentions += sum(n or 0 for n in named)
     left = [changed.get(f.table, f) for f in files.values()]
-    after = replace(entry, ledger=entry.ledger.forget(len(ids)))
+    rows = rows_of(left, entry.source_no)
+    after = replace(entry, ledger=entry.ledger.forget(len(ids)), rows=rows)
     return manifest.with_source(after, left), Forgotten(
         done.records + len(ids),
         done.rejects + n_rejects,

@@ -99,7 +99,7 @@ class Store:
     def found(self) -> Iterable[str]:
         """The Parquet files that lie in the store, named by a manifest or not."""
         for table in contracts():
-            for path in (self.folder / table).glob("dataset=*/*.parquet"):
+            for path in (self.folder / table).rglob("*.parquet"):
                 yield path.relative_to(self.folder).as_posix()
 
     def failed(self, why: str) -> AbpipeError:

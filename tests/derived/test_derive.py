@@ -171,7 +171,7 @@ def test_another_query_makes_its_table_anew_and_what_reads_it(
     before = lineage.digests(Store(one).manifest(), "imagenet-ab")
     change(monkeypatch, "clicks.sql", lambda text: text + " AND annotator_id = '0000000001'")
     assert len(content(one)["clicks"]) == 1, "the files of the old query are not read"
-    what = "made by another version, and not read: `abpipe derive` makes it anew"
+    what = "made of other rows or by another version, and not read; anew: `abpipe derive`"
     assert [f.where.split("/")[0] for f in abpipe.check(store=one) if f.what == what] == ["clicks"]
     done = new(abpipe.derive("clicks", store=one, jobs=1))
     assert done == {("image_sizes", "imagenet-ab"): False, ("clicks", "imagenet-ab"): True}

@@ -246,7 +246,7 @@ def test_before_derive_the_page_says_the_same_and_that_it_took_longer(
     where = ("report", "-o", tmp_path / "before.html")
     assert run(*where, "--quiet")[1:] == ("", "")
     assert run(*where)[2].startswith(
-        "62 records are derived for this page alone, which may take minutes. "
+        "63 records are derived for this page alone, which may take minutes. "
         "To have it done for good, interrupt, and first: `abpipe derive`\n"
     )
     abpipe.derive(store=source, jobs=1)

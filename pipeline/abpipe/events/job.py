@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from abpipe.cluster import Cluster
 from abpipe.contents import CONTENTS, Content
-from abpipe.contracts import classes, raw_tables
+from abpipe.contracts import classes
 from abpipe.contracts import dataset as known_dataset
 from abpipe.errors import (
     BrokenSource,
@@ -32,7 +32,7 @@ from abpipe.errors import (
 )
 from abpipe.events.ingest import Ids, Ingested, Progress
 from abpipe.events.parse import parser
-from abpipe.manifest import File, Ledger, Manifest, SourceEntry
+from abpipe.manifest import IDS_PER_SOURCE, File, Ledger, Manifest, SourceEntry, rows_of
 from abpipe.once import Once
 from abpipe.parallel import Workers
 from abpipe.privacy import Gone, Key, Veil
@@ -41,8 +41,6 @@ from abpipe.raw.sources import Source
 from abpipe.raw.streams import OnRead
 from abpipe.rows import Batch, table
 from abpipe.store import Part, Store, Transaction
-
-IDS_PER_SOURCE = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -154,7 +152,7 @@ class Job:
         if old and not replace:  # only then its hash is asked for before it is read
             is_same = old.sha256 == self.identity[1]
             if is_same and old.options == self.options:
-                return Ingested(old, _rows(manifest, old.source_no), is_new=False)
+                return Ingested(old, rows_of(manifest.files, old.source_no), is_new=False)
             raise SourceChanged(self.source.name, "options" if is_same else "content")
         self._same_ids(manifest)
         self.source_no = old.source_no if old else manifest.next_source_no
@@ -170,6 +168,8 @@ class Job:
         merged = merge(transaction, read.new, self.source_no)
         ledger = Ledger.of(read.counts, merged.duplicates, merged.conflicts)
         self._judge(read.new)
+        files = [*merged.files.values(), *self._classes(transaction)]
+        rows = rows_of(files, self.source_no)
         entry = SourceEntry(
             self.source_no,
             self.source.name,
@@ -180,11 +180,10 @@ class Job:
             self.options,
             read.broken,
             ledger,
+            rows,
         )
-        files = [*merged.files.values(), *self._classes(transaction)]
         stale = commit(transaction, transaction.manifest.with_source(entry, files))
         short = transaction.manifest.short(self.old) if self.old else ()
-        rows = _rows(transaction.manifest, self.source_no)
         return Ingested(entry, rows, is_new=True, short=short, stale=stale)
 
     def _prepare(self) -> None:
@@ -391,11 +390,3 @@ def _first(block: Block | Batch, n: int) -> tuple[Block | Batch, int]:
     if len(begins) <= n:
         return block, n - len(begins)
     return dataclasses.replace(block, end=block.start + begins[n]), 0
-
-
-def _rows(manifest: Manifest, source_no: int) -> dict[str, int]:
-    rows = dict.fromkeys(raw_tables(), 0)
-    for file in manifest.files:
-        if file.source_no == source_no:
-            rows[file.table] += file.rows
-    return rows
