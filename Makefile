@@ -6,7 +6,7 @@ STORE  ?= demo/abstore
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint types format docs fuzz crash bench bench-derive bench-core bench-training bench-evidence bench-annotators bench-full pictures sample wheel clean
+.PHONY: help demo test test-light test-all lint types format docs fuzz fuzz-coverage crash bench bench-derive bench-core bench-training bench-evidence bench-annotators bench-full pictures sample wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -36,6 +36,10 @@ demo: $(BIN)/abpipe  ## environment, install, both samples ingested and derived,
 test: $(BIN)/pytest  ## the core tier of the tests
 	$(BIN)/python -m pytest -n logical -m "not beyond"
 
+test-light: $(BIN)/abpipe  ## the same without torch, for other Pythons: VENV=.venv-3.13 PYTHON=python3.13
+	$(INSTALL) -e '.[test-light]'
+	$(BIN)/python -m pytest -n logical -m "not beyond"
+
 test-all: $(BIN)/pytest  ## all tests: the core tier, and what needs a cluster, an object store, JAX, TensorFlow, torchvision, timm
 	$(INSTALL) -e '.[test,frameworks]'
 	$(INSTALL) --no-deps torchvision timm safetensors  # what else they need is there, a PyTorch above all
@@ -57,7 +61,11 @@ docs: $(BIN)/pytest  ## renew the generated parts of the README
 	$(BIN)/cog -r README.md
 
 fuzz: $(BIN)/pytest  ## half an hour of fuzzing: every reader, and fast paths against strict parsers
-	ABPIPE_FUZZ_SECONDS=60 ABPIPE_FUZZ_EXAMPLES=5000 $(BIN)/python -m pytest -k "mutat or fuzz"
+	ABPIPE_FUZZ_SECONDS=60 ABPIPE_FUZZ_EXAMPLES=5000 $(BIN)/python -m pytest -m fuzz
+
+fuzz-coverage: $(BIN)/pytest  ## a minute for each reader, led by what its code does with the bytes (atheris)
+	$(INSTALL) atheris
+	$(BIN)/python tests/fuzz_coverage.py 60
 
 crash: $(BIN)/pytest  ## every step of every write fails, or is the last one; a hundred kills of each
 	ABPIPE_CRASH_KILLS=100 $(BIN)/python -m pytest tests/test_crash.py

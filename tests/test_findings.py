@@ -109,6 +109,7 @@ def test_a_board_that_shrank_and_events_outside_the_page_are_found(
     assert findings["board_shrank"].count == 1
 
 
+@pytest.mark.usefixtures("real_records")
 def test_on_the_tools_own_pages_only_what_is_known_is_found(
     ingest: Ingest, store: Path, rows: Rows
 ) -> None:

@@ -29,6 +29,8 @@ from PIL import Image
 import abpipe
 from abpipe.errors import AbpipeError
 
+pytestmark = pytest.mark.fuzz
+
 DATA = Path(__file__).parents[1] / "data"
 SECONDS = float(os.environ.get("ABPIPE_FUZZ_SECONDS", "1"))
 PATIENCE_S = 20  # of processor time, for one file of some kB: others may be at work, too

@@ -15,6 +15,7 @@ import abpipe
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL = Path(os.environ.get("ABPIPE_REAL") or ROOT.parent / "shared" / "real") / "tool_pages"
+pytestmark = pytest.mark.usefixtures("real_records")
 CLICK, ICON = 0.75, 0.6  # CSS pixels
 SHRUNK = 13  # there the board had shrunk, and its stored width had not
 

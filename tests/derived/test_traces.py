@@ -156,6 +156,7 @@ def expected(record: Record) -> dict[str, Any]:
     }
 
 
+@pytest.mark.usefixtures("real_records")
 def test_the_estimate_is_that_of_the_real_tool_within_its_timers(
     ingest: Callable[..., Any], rows: Ask
 ) -> None:

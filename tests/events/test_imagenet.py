@@ -281,6 +281,7 @@ def mutated(file: bytes, pick: random.Random) -> bytes:
     return file
 
 
+@pytest.mark.fuzz
 def test_both_parsers_say_the_same_of_mutated_files(published: list[bytes]) -> None:
     started, seed = time.monotonic(), 0
     while time.monotonic() - started < SECONDS or seed < 20:

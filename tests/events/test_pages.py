@@ -25,6 +25,8 @@ from .rebuild_pages import rebuild
 ROOT = Path(__file__).resolve().parents[2]
 REAL = Path(os.environ.get("ABPIPE_REAL") or ROOT.parent / "shared" / "real") / "tool_pages"
 
+pytestmark = pytest.mark.usefixtures("real_records")
+
 Ingest = Callable[..., Any]
 fuzz = settings(
     max_examples=int(os.environ.get("ABPIPE_FUZZ_EXAMPLES", "60")),
@@ -222,10 +224,9 @@ VALUES = st.one_of(
 
 
 @pytest.mark.parametrize("tool", ["imagenet", "coco"])
+@pytest.mark.fuzz
 @given(data=st.data())
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@fuzz
 def test_a_changed_page_comes_back_as_it_was_or_is_rejected(
     tool: str, tmp_path: Path, data: st.DataObject
 ) -> None:
