@@ -40,10 +40,10 @@ test-light: $(BIN)/abpipe  ## the same without torch, for other Pythons: VENV=.v
 	$(INSTALL) -e '.[test-light]'
 	$(BIN)/python -m pytest -n logical -m "not beyond"
 
-test-all: $(BIN)/pytest  ## all tests: the core tier, and what needs a cluster, an object store, JAX, TensorFlow, torchvision, timm
+test-all: $(BIN)/pytest  ## all tests: the core tier, long fuzzing, and what needs a cluster, an object store, JAX, TensorFlow, torchvision, timm
 	$(INSTALL) -e '.[test,frameworks]'
 	$(INSTALL) --no-deps torchvision timm safetensors  # what else they need is there, a PyTorch above all
-	$(BIN)/python -m pytest
+	ABPIPE_FUZZ_SECONDS=20 ABPIPE_FUZZ_EXAMPLES=1000 $(BIN)/python -m pytest
 
 lint: $(BIN)/pytest  ## ruff, and whether the README is what the code says
 	$(BIN)/ruff check .
@@ -60,7 +60,7 @@ format: $(BIN)/pytest  ## format the code
 docs: $(BIN)/pytest  ## renew the generated parts of the README
 	$(BIN)/cog -r README.md
 
-fuzz: $(BIN)/pytest  ## half an hour of fuzzing: every reader, and fast paths against strict parsers
+fuzz: $(BIN)/pytest  ## a minute of fuzzing for every reader, and fast paths against strict parsers
 	ABPIPE_FUZZ_SECONDS=60 ABPIPE_FUZZ_EXAMPLES=5000 $(BIN)/python -m pytest -m fuzz
 
 fuzz-coverage: $(BIN)/pytest  ## a minute for each reader, led by what its code does with the bytes (atheris)
