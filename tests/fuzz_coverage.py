@@ -69,7 +69,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Any:
         covered(b"", handle.fuzz_one_input)
         pytest.skip("searched")  # and so not by chance
     if hasattr(module, "assert_same"):
-        covered(pyfuncitem.funcargs["published"][0], lambda data: module.assert_same([data]))
+        published: Any = pyfuncitem.funcargs["published"]
+        covered(published[0], lambda data: module.assert_same([data]))
         pytest.skip("searched")
     module.fuzz = covered
     return (yield)

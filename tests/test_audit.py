@@ -23,6 +23,18 @@ Xml = Callable[..., bytes]
 Found = list[tuple[str, str, str, int]]
 Change = Callable[[pa.Table], pa.Table]
 
+#: What is said of the catalogs where the manifest names other files than they do.
+OTHER_CATALOGS = [
+    (
+        "note",
+        name,
+        "missing, edited, or from before the store moved: whoever reads the store next makes it "
+        "anew",
+        1,
+    )
+    for name in ("catalog.sql", "catalog.duckdb")
+]
+
 
 @pytest.fixture
 def some(pack: Pack, xml: Xml, ingest: Ingest) -> None:
@@ -140,7 +152,7 @@ def test_a_stray_file_is_a_warning(some: None, found: Callable[..., Found], stor
          "records whose picture is not in images", 1),
         ("annotations", edited("tool", ["imagenet", "paint", "paint"]), "annotations",
          "breaks its promise: tool: tool IN ('imagenet', 'coco')", 2),
-        ("events", edited("annotation_id", [7] * 27), "events",
+        ("events", edited("annotation_id", [(1 << 32) + 7] * 27), "events",
          "events whose record is not in annotations", 27),
         ("events", lambda t: t.drop_columns(["x"]), "events/",
          "its columns are not those that its schema declares", 1),
@@ -200,6 +212,7 @@ def test_rows_and_bytes_that_the_manifest_tells_wrong_are_errors(
     assert found() == [
         ("error", events.relative_to(store).as_posix(), f"{size:,} bytes, written {size + 1:,}", 1),
         ("error", images.relative_to(store).as_posix(), "3 rows, written 4", 1),
+        ("error", "a.tar", "its files hold 4 rows of images, and 3 were written", 1),
     ]
 
 
@@ -212,7 +225,10 @@ def test_a_file_that_the_manifest_no_longer_names_is_told_of(
     (store / "manifest.json").write_bytes(orjson.dumps(manifest))
     assert found() == [
         ("warning", gone, "no manifest names this file; the next write removes it", 1),
+        ("error", "imagenet-ab", "the manifest names no file of annotations", 1),
+        ("error", "a.tar", "its files hold 0 rows of annotations, and 3 were written", 1),
         ("error", "a.tar", "0 annotations, 3 in the ledger", 1),
+        *OTHER_CATALOGS,
     ]
 
 
@@ -227,7 +243,7 @@ def test_a_derived_table_that_is_out_of_step_is_told_of_and_not_read(
     (store / "manifest.json").write_bytes(orjson.dumps(manifest))
     where = file_of(store, "clicks").relative_to(store).as_posix()
     what = "made of other rows or by another version, and not read; anew: `abpipe derive`"
-    assert found() == [("note", where, what, 1)]
+    assert found() == [("note", where, what, 1), *OTHER_CATALOGS]
     abpipe.derive("clicks", store=store, jobs=1)
     assert found() == []
 

@@ -96,4 +96,7 @@ def test_a_manifest_that_was_edited_is_a_clear_error(edit: Edit, why: str, first
 
 def test_a_manifest_is_read_as_it_was_written(first: Path) -> None:
     content = (first / "manifest.json").read_bytes()
-    assert Manifest.parse(content, first).json() == content
+    told = orjson.loads(content)
+    for source in told["sources"]:
+        source["rows"] = None  # which the first release did not tell
+    assert orjson.loads(Manifest.parse(content, first).json()) == told

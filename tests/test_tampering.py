@@ -63,7 +63,7 @@ def entries(manifest: Manifest, table: str) -> list[Manifest]:
 def path(store: Path, table: str, number: int = 0) -> Path:
     """A table's file of the first or second source."""
     manifest = orjson.loads((store / "manifest.json").read_bytes())
-    return store / entries(manifest, table)[number]["path"]
+    return store / str(entries(manifest, table)[number]["path"])
 
 
 def gone(store: Path, table: str, *numbers: int, is_kept: bool = False) -> None:
@@ -82,7 +82,8 @@ def edited(
     at = path(store, table)
     rows = pq.read_table(at)
     new = pc.cast(value(rows[column]), rows.schema.field(column).type)
-    pq.write_table(rows.set_column(rows.column_names.index(column), column, new), at)
+    field = rows.schema.field(column)  # with whether it may be NULL
+    pq.write_table(rows.set_column(rows.column_names.index(column), field, new), at)
     data = at.read_bytes()
     if is_told:
         now = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
@@ -250,7 +251,7 @@ DONE: dict[str, tuple[Callable[[Path], object], list[tuple[str, str, str]]]] = {
         lambda s: (s / "catalog.duckdb").unlink(), [("note", "catalog.duckdb", CATALOG)]
     ),
     "both catalogs removed": (
-        lambda s: [(s / f"catalog.{kind}").unlink() for kind in ("sql", "duckdb")],
+        lambda s: [shutil.move(s / f"catalog.{kind}", s.parent) for kind in ("sql", "duckdb")],
         [("note", "catalog.duckdb", CATALOG), ("note", "catalog.sql", CATALOG)],
     ),
     "the text of a catalog edited": (

@@ -92,8 +92,8 @@ def check(
     if not any(finding.level == "error" for finding in findings):  # queries need sound files
         with connect(store, dataset) as connection:
             made = {file.table for file in current.files}
-            names = [name for name in contracts() if name in made]
-            findings += _contents(connection, names, progress)
+            tables = [name for name in contracts() if name in made]
+            findings += _contents(connection, tables, progress)
             findings += _records(connection, current, progress)
     return findings
 
