@@ -835,3 +835,16 @@ def test_ctrl_c_leaves_the_store_as_it_was_and_nothing_behind(
     finally:
         if started.poll() is None:
             os.killpg(started.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("content", [b"<annotation/>", b'{"page": {}}'])
+def test_a_zip_member_without_a_name_is_no_crash(
+    content: bytes, pack: Pack, few: Members, tmp_path: Path
+) -> None:
+    members = few if content.startswith(b"<") else [("a.json", content)]
+    path = pack("a.zip", members)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("x", content)
+        archive.infolist()[-1].filename = ""  # as its directory tells
+    found = {finding.what: finding.count for finding in abpipe.check(path, jobs=1)}
+    assert sum(n for what, n in found.items() if what.startswith(("skipped", "rejected"))) >= 1

@@ -103,7 +103,7 @@ def _files(folder: Place) -> Iterator[tuple[_Content, int]]:
 
 def _zipped(archive: zipfile.ZipFile) -> Iterator[tuple[_Content, int]]:
     for info in archive.infolist():
-        if not info.is_dir():
+        if not info.filename.endswith("/"):  # info.is_dir() fails on a name of nothing
             yield _read_zipped(archive, info), info.compress_size
 
 

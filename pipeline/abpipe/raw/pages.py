@@ -137,7 +137,7 @@ def _in_zip(path: Place, name: str, on_read: OnRead) -> Iterator[File]:
     done = 0
     with open_zip(path, name) as archive:
         for info in archive.infolist():
-            if info.is_dir():
+            if info.filename.endswith("/"):  # info.is_dir() fails on a name of nothing
                 continue
             if reason := _junk(info.filename):
                 yield counted([reason])
