@@ -196,7 +196,7 @@ WRITES: dict[str, Callable[[Path, dict[str, Path]], object]] = {
     "replace": lambda store, sources: abpipe.ingest(
         sources["changed/a.tar"], store=store, jobs=1, replace=True
     ),
-    "derive": lambda store, _: abpipe.derive("icons", "clicks", store=store, jobs=1),
+    "derive": lambda store, _: abpipe.derive("clicks_published", store=store, jobs=1),
     "forget an annotator": lambda store, _: abpipe.forget(store, annotator="A"),
     "forget a source": lambda store, _: abpipe.forget(store, source="a.tar"),
 }

@@ -88,6 +88,7 @@ class Motion(StrEnum):
     hasty = "hasty"
     winding = "winding"
     drifting = "drifting"
+    darting = "darting"
 
 
 StoreDir = Annotated[

@@ -122,7 +122,7 @@ def board(row: Object, events: list[Object], said: Object, where: str) -> Object
     for name in ("actionHistories", "categoryHistories", "mouseTracking"):
         if f"{at}/{name}" not in said.get("absent", []):
             made[name] = {"": None}
-    absent = {*said.get("absent", [])}
+    absent, empty = {*said.get("absent", [])}, {*said.get("empty", [])}
     for event in events:
         if event["kind"] == "move":
             name, item = "mouseTracking", {"x": event["x"], "y": event["y"]}
@@ -148,7 +148,9 @@ def board(row: Object, events: list[Object], said: Object, where: str) -> Object
         item["timeAt"] = event["t_ms"]
         here = f"{at}/{name}/{event['seq']}"
         made[name][str(event["seq"])] = {
-            field: value for field, value in item.items() if f"{here}/{field}" not in absent
+            field: {} if f"{here}/{field}" in empty else value
+            for field, value in item.items()
+            if f"{here}/{field}" not in absent
         }
     return made
 

@@ -197,7 +197,7 @@ def test_every_library_has_an_extra() -> None:
     extras = project["optional-dependencies"]
     for form, library in LIBRARIES.items():
         assert any(line.startswith(library) for line in extras[form])
-        assert set(extras[form]) <= set(extras["all"]) & set(extras["test"])
+        assert set(extras[form]) <= set(extras["all"]) & set(extras["test-light"])
 
 
 def test_pictures_that_cannot_be_put_in(samples: Path, tmp_path: Path) -> None:
