@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 import psutil
 import pytest
 import zstandard
+from hypothesis import settings
 
 import abpipe
 import abpipe.errors
@@ -34,6 +35,9 @@ NAME = b"n01440764_105"
 
 # a shell has what it starts in the background ignore Ctrl-C, and what that starts would, too
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if "ABPIPE_FUZZ_EXAMPLES" not in os.environ:  # who fuzzes wants others each time, nobody else does
+    settings.register_profile("same", derandomize=True)
+    settings.load_profile("same")
 os.environ.pop("COLUMNS", None)  # pytest-xdist's: tables are to be as wide as they would be
 
 
