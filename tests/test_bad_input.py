@@ -67,15 +67,15 @@ def sums(ledger: Any) -> None:
         assert kinds["total"] == sum(n for kind, n in kinds.items() if kind != "total")
 
 
-def everything(rows: Rows, at: Path | None = None) -> dict[str, list[tuple[Any, ...]]]:
+def everything(store: Path) -> dict[str, list[tuple[Any, ...]]]:
     """All rows of a store but where they came from, in the order they lie in."""
-    where = {} if at is None else {"at": at}
-    return {
-        table: rows(
-            f"SELECT * {KEPT_OUT.get(table, 'EXCLUDE (source, member)')} FROM {table}", **where
-        )
-        for table in TABLES
-    }
+    with abpipe.connect(store) as connection:
+        return {
+            table: connection.execute(
+                f"SELECT * {KEPT_OUT.get(table, 'EXCLUDE (source, member)')} FROM {table}"
+            ).fetchall()
+            for table in TABLES
+        }
 
 
 # -- broken sources: an error that says how far they were readable; the store is as it was ----
@@ -150,14 +150,14 @@ def test_a_broken_archive_leaves_the_store_as_it_was(
 @pytest.mark.parametrize(("breaks", "why"), BROKEN.values(), ids=BROKEN)
 def test_keep_partial_keeps_what_was_readable_and_marks_it(
     breaks: Callable[..., Path], why: str, pack: Pack, few: Members, ingest: Ingest,
-    rows: Rows, store: Path, tmp_path: Path, faults: Faults) -> None:  # fmt: skip
+    store: Path, tmp_path: Path, faults: Faults) -> None:  # fmt: skip
     found = ingest(breaks(pack, few), keep_partial=True)
     assert found.source.partial.startswith(why)
     sums(found.source.ledger)
     n = found.rows["images"]
     assert 3 <= n <= 30
     ingest(pack("whole.tar", few[:n]), store=tmp_path / "whole")
-    assert everything(rows) == everything(rows, tmp_path / "whole")
+    assert everything(store) == everything(tmp_path / "whole")
     (finding,) = [f for f in faults() if f.level == "warning"]
     assert finding.what == f"only the readable part was kept: {found.source.partial}"
 
@@ -394,12 +394,12 @@ def test_replacing_the_only_source_keeps_the_classes(
 
 @pytest.mark.parametrize("second", ["train", "b.zip", "b.tar.zst", "b.tar"])
 def test_the_same_content_under_another_name_adds_no_rows(
-    second: str, pack: Pack, few: Members, ingest: Ingest, rows: Rows
+    second: str, pack: Pack, few: Members, ingest: Ingest, store: Path
 ) -> None:
     ingest(pack("a.tar.gz", few))
-    before = everything(rows)
+    before = everything(store)
     found = ingest(pack(second, few))
-    assert everything(rows) == before
+    assert everything(store) == before
     assert found.rows == dict.fromkeys(found.rows, 0)
     assert found.source.ledger.records == {
         "total": 60, "rows": 0, "duplicates": 60, "rejected": 0, "forgotten": 0,
@@ -408,12 +408,12 @@ def test_the_same_content_under_another_name_adds_no_rows(
 
 
 def test_the_same_member_twice_is_a_counted_duplicate(
-    pack: Pack, few: Members, ingest: Ingest, rows: Rows, tmp_path: Path
+    pack: Pack, few: Members, ingest: Ingest, store: Path, tmp_path: Path
 ) -> None:
     found = ingest(pack("a.tar", [few[0], few[0], few[1]])).source.ledger
     assert (found.members["ok"], found.records["rows"], found.records["duplicates"]) == (3, 4, 2)
     ingest(pack("b.tar", few[:2]), store=tmp_path / "once")
-    twice, once = everything(rows), everything(rows, tmp_path / "once")
+    twice, once = everything(store), everything(tmp_path / "once")
     for table in ("events", "annotations"):
         place = 0  # annotation_id counts the duplicates, too
         assert [row[place + 1 :] for row in twice[table]] == [
@@ -448,22 +448,22 @@ def test_the_same_picture_of_another_annotator_joins_the_first(
 
 @pytest.mark.parametrize("name", ["a.tar.gz", "a.tar.zst", "a.zip", "a"])
 def test_every_container_gives_the_same_rows(
-    name: str, pack: Pack, few: Members, ingest: Ingest, rows: Rows, tmp_path: Path
+    name: str, pack: Pack, few: Members, ingest: Ingest, store: Path, tmp_path: Path
 ) -> None:
     members = [*few, ("train_xml/n50.xml", b"<annotation>"), ("train_xml/x/._n10.xml", b"\0")]
     ingest(pack("b.tar", members))
     found = ingest(pack(name, members), store=tmp_path / "other")
-    assert everything(rows) == everything(rows, tmp_path / "other")
+    assert everything(store) == everything(tmp_path / "other")
     assert found.source.ledger.members == {"total": 32, "ok": 30, "junk": 1, "rejected": 1}
     assert found.source.ledger.junk == {"appledouble": 1}
 
 
 def test_a_single_file_gives_the_same_rows(
-    pack: Pack, few: Members, ingest: Ingest, rows: Rows, tmp_path: Path
+    pack: Pack, few: Members, ingest: Ingest, store: Path, tmp_path: Path
 ) -> None:
     ingest(pack("a.tar", few[:1]))
     ingest(pack("a.xml", few[:1]), store=tmp_path / "other")
-    assert everything(rows) == everything(rows, tmp_path / "other")
+    assert everything(store) == everything(tmp_path / "other")
 
 
 def hashes(store: Path) -> list[tuple[str, str]]:
