@@ -43,7 +43,7 @@ test-light: $(BIN)/abpipe  ## the same without torch, for other Pythons: VENV=.v
 test-all: $(BIN)/pytest  ## all tests: the core tier, long fuzzing, and what needs a cluster, an object store, JAX, TensorFlow, torchvision, timm
 	$(INSTALL) -e '.[test,frameworks]'
 	$(INSTALL) --no-deps torchvision timm safetensors  # what else they need is there, a PyTorch above all
-	ABPIPE_FUZZ_SECONDS=20 ABPIPE_FUZZ_EXAMPLES=1000 $(BIN)/python -m pytest
+	ABPIPE_FUZZ_SECONDS=20 ABPIPE_FUZZ_EXAMPLES=1000 $(BIN)/python -m pytest -n logical
 
 lint: $(BIN)/pytest  ## ruff, and whether the README is what the code says
 	$(BIN)/ruff check .
@@ -61,14 +61,14 @@ docs: $(BIN)/pytest  ## renew the generated parts of the README
 	$(BIN)/cog -r README.md
 
 fuzz: $(BIN)/pytest  ## a minute of fuzzing for every reader, and fast paths against strict parsers
-	ABPIPE_FUZZ_SECONDS=60 ABPIPE_FUZZ_EXAMPLES=5000 $(BIN)/python -m pytest -m fuzz
+	ABPIPE_FUZZ_SECONDS=60 ABPIPE_FUZZ_EXAMPLES=5000 $(BIN)/python -m pytest -n logical -m fuzz
 
 fuzz-coverage: $(BIN)/pytest  ## a minute for each reader, led by what its code does with the bytes (atheris)
 	$(INSTALL) atheris
 	$(BIN)/python tests/fuzz_coverage.py 60
 
 crash: $(BIN)/pytest  ## every step of every write fails, or is the last one; a hundred kills of each
-	ABPIPE_CRASH_KILLS=100 $(BIN)/python -m pytest tests/test_crash.py
+	ABPIPE_CRASH_KILLS=100 $(BIN)/python -m pytest -n logical tests/test_crash.py
 
 bench: bench-derive  ## ingest and derive against the alternatives, as ratios in one run
 	$(BIN)/python tests/bench/bench_ingest.py
