@@ -101,6 +101,7 @@ print("helped with", len(paths))
 
 
 def test_the_benchmarks_still_import() -> None:
+    pytest.importorskip("torch", reason="torch is an extra")
     paths = sorted(map(str, (ROOT / "tests" / "bench").glob("*.py")))
     told = subprocess.run(
         [sys.executable, "-c", HELP, *paths], check=True, capture_output=True, text=True,
