@@ -168,11 +168,13 @@ def _write(store: Store, manifest: Manifest) -> list[tuple[Path, Path]]:
     try:
         with duckdb.connect(temporary) as connection:
             made = statements(manifest, place)
+            connection.begin()  # else each statement would wait for the disk
             connection.execute(made)
             connection.execute(
                 "CREATE TABLE catalog_of AS SELECT ? AS sha256, ? AS views",
                 [_sha256(made), _views(connection)],
             )
+            connection.commit()
     except duckdb.Error as err:
         raise Storage(store.folder, f"the catalog: {err}") from err
     sync(temporary)
