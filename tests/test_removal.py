@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import abpipe
@@ -172,6 +174,30 @@ def test_other_datasets_are_left_alone_if_one_is_named(
     with pytest.raises(NotFound):
         abpipe.forget(store, annotator=ONE, dataset="mine")
     assert abpipe.forget(store, source="c.tar", dataset="mine").sources == ["c.tar"]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda t: t.rename_columns({"annotation_id": "annotation_ie"}),
+         "its column annotation_id is not of type int64"),
+        (lambda t: t.set_column(t.column_names.index("x"), "x", t["x"].cast("string")),
+         "its column x is not of type double"),
+    ],
+    ids=["a name", "a type"],
+)  # fmt: skip
+def test_a_file_with_other_columns_is_an_error_that_changes_nothing(
+    change: Callable[[pa.Table], pa.Table], why: str, both: None, store: Path, run: Run,
+    contents: Contents,
+) -> None:  # fmt: skip
+    path = next(iter(sorted(store.glob("events/*/0001-*.parquet"))))
+    pq.write_table(change(pq.read_table(path)), path)
+    before = contents()
+    assert run("forget", "--annotator", ONE) == (1, "", (
+        f"error: {store}: events/{path.parent.name}/{path.name} cannot be read: {why}. "
+        f"See what else is wrong: `abpipe check -s {store}`\n"
+    ))  # fmt: skip
+    assert contents() == before
 
 
 def test_no_store_is_an_error_and_none_is_made(tmp_path: Path) -> None:

@@ -407,6 +407,10 @@ def read_groups(path: Place) -> Iterator[pa.Table]:
     except (OSError, pa.ArrowException) as err:
         raise _damaged(path, err) from err
     with file:
+        found = {field.name: field.type for field in file.schema_arrow}
+        for field in contracts()[_named(path)[1]].schema:
+            if found.get(field.name) != field.type:
+                raise _damaged(path, f"its column {field.name} is not of type {field.type}")
         for i in range(file.num_row_groups):
             try:
                 group = file.read_row_group(i)
@@ -415,10 +419,15 @@ def read_groups(path: Place) -> Iterator[pa.Table]:
             yield group
 
 
-def _damaged(path: Place, err: Exception) -> BrokenStore:
+def _damaged(path: Place, why: object) -> BrokenStore:
+    folder, *place = _named(path)
+    return BrokenStore(folder, f"{'/'.join(place)} cannot be read: {why}")
+
+
+def _named(path: Place) -> tuple[str, str, str, str]:
+    """The store, the table, the dataset and the name that the path of a file tells."""
     *folders, table, dataset, name = str(path).split("/")
-    why = f"{table}/{dataset}/{name} cannot be read: {err}"
-    return BrokenStore("/".join(folders), why)
+    return "/".join(folders), table, dataset, name
 
 
 def _column(table: pa.Table, field: pa.Field) -> Any:

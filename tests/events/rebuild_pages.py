@@ -162,7 +162,9 @@ def point(x: float | None, y: float | None) -> Object | None:
 def put(record: Object, pointer: str, value: Any) -> None:
     *path, last = (part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])
     for part in path:
-        record = record.setdefault(part, {})
+        if record.get(part) is None:  # a point without x and y, say, that has other fields
+            record[part] = {}
+        record = record[part]
     record[last] = value
 
 

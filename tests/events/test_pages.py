@@ -216,6 +216,13 @@ def small(tool: str) -> Object:
     return dict(page)
 
 
+def test_a_point_without_a_place_keeps_what_else_it_says(tmp_path: Path) -> None:
+    page = small("coco")
+    page["annotation"]["actionHistories"][0]["pointTo"] = {"odd": 1}
+    (tmp_path / "a.json").write_bytes(dump(page, stored("coco")[-1]))
+    assert Told(tmp_path / "a.json").rebuilt()[0][0] == page
+
+
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(-(1 << 63), (1 << 63) - 1), st.text(max_size=3),
     st.floats(allow_nan=False, allow_infinity=False), st.just([]), st.just({}),
