@@ -262,15 +262,20 @@ def test_a_store_is_as_before_or_as_after_whichever_step_is_the_last(
 def test_a_first_source_makes_a_store_or_leaves_none(
     sources: dict[str, Path], tmp_path: Path
 ) -> None:
+    def place(name: str) -> tuple[Path, Path]:
+        (folder := tmp_path / name).mkdir()  # what is done to it counts: a store makes its own
+        return folder, folder / "s"
+
     def write(store: Path) -> object:
         return abpipe.ingest(sources["a.tar"], store=store, jobs=1)
 
-    with steps(tmp_path) as watched:
-        write(tmp_path / "whole")
-    after = state(tmp_path / "whole")
+    folder, whole = place("whole")
+    with steps(folder) as watched:
+        write(whole)
+    after = state(whole)
     for step in chosen(len(watched.done), "first"):
-        store = tmp_path / str(step)
-        ended = attempt(lambda: write(store), store, step, is_kill=False)  # noqa: B023
+        folder, store = place(f"step {step}")
+        ended = attempt(lambda: write(store), folder, step, is_kill=False)  # noqa: B023
         assert state(store) == ([] if ended == "Storage" else after)
         write(store)
         assert (state(store), leftovers(store)) == (after, [])
