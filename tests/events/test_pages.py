@@ -223,6 +223,16 @@ def test_a_point_without_a_place_keeps_what_else_it_says(tmp_path: Path) -> None
     assert Told(tmp_path / "a.json").rebuilt()[0][0] == page
 
 
+def test_a_page_whose_number_is_the_least_of_all_is_a_reject_of_its_own(tmp_path: Path) -> None:
+    page = small("coco") | {"pageno": -(1 << 63)}
+    (tmp_path / "a.json").write_bytes(dump(page, stored("coco")[-1]))
+    told = Told(tmp_path / "a.json")
+    assert [reject["message"] for reject in told.rejects] == [
+        "/pageno: integer -9223372036854775809 does not fit 64 bits"
+    ]
+    assert len(told.annotations) == 1
+
+
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(-(1 << 63), (1 << 63) - 1), st.text(max_size=3),
     st.floats(allow_nan=False, allow_infinity=False), st.just([]), st.just({}),

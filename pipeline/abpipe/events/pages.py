@@ -41,7 +41,7 @@ CONTENTS = {"imagenet": "annotations", "coco": "annotation"}
 
 
 def _page(value: Any, where: str, name: str) -> int:
-    return integer(value, where, name) - 1
+    return integer(integer(value, where, name) - 1, where, name)
 
 
 def _moment(value: Any, where: str, name: str) -> int:
